@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What an application may do with a stack: the one interface that the daemon, the simulator, the conformance
+ * server and the fuzzers use. Every call happens at the stack's present time (stack_at, stack_turn). Control
+ * calls return 0 or a negative errno of Linux's meaning and never block; -EINPROGRESS and -EAGAIN are
+ * answers, not failures. A stale or wrong handle is -EBADF. */
+#ifndef LIGHT_ENDPOINT_H
+#define LIGHT_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "base/nsec.h"
+#include "bytering.h"
+
+struct stack;
+
+/* Index in the low half, generation in the high half: a handle is never another socket's. 0 is none. */
+typedef uint64_t ep_id;
+
+enum ep_type { EP_STREAM = 1, EP_DATAGRAM = 2 };
+enum ep_side { EP_RECEIVE = 0, EP_SEND = 1 };
+enum ep_how { EP_SHUT_READ = 1, EP_SHUT_WRITE = 2, EP_SHUT_BOTH = 3 };
+
+/* Readiness, level: what holds now (ep_ready) or came to hold (struct ep_event). */
+enum {
+	EP_READABLE = 1 << 0,    /* bytes, a datagram or the end of the stream to read; a child to accept */
+	EP_WRITABLE = 1 << 1,    /* connected, and room to send */
+	EP_READ_CLOSED = 1 << 2, /* the peer's FIN was received, or SHUT_READ */
+	EP_HANGUP = 1 << 3,      /* both directions are over, or it never came to be connected */
+	EP_ERROR = 1 << 4,       /* ep_take_error has something to say */
+	EP_URGENT = 1 << 5,      /* urgent data */
+	EP_CONNECTED = 1 << 6,   /* event only: a handshake is complete */
+	EP_RELEASED = 1 << 7,    /* event only: closed by its owner and now really gone (id is stale after this) */
+};
+
+struct ep_event {
+	ep_id ep;
+	uint64_t owner;  /* as ep_open or adopt said */
+	uint32_t mask;   /* what changed since the last event of this endpoint */
+};
+
+/* The other side's words of the two rings (see bytering.h); all four set, or all NULL for private ones. */
+struct ep_sharing {
+	_Atomic uint32_t *receive_head, *receive_tail, *send_head, *send_tail;
+};
+
+/* What the stack asks of whoever hosts it; given once in stack_config, called from inside stack_turn and ep_*
+ * calls; must not call back into the stack. A host that sets none of them gets malloc'ed rings, private
+ * indices and owner 0 for children (the simulator). */
+struct ep_host {
+	void *context;
+	/* Memory for a ring: a power of two >= want where possible, smaller if that is all; false: none now.
+	 * `from`: the index at which this extent begins. */
+	bool (*lend)(void *context, ep_id, uint64_t owner, enum ep_side, uint32_t want, uint32_t from,
+		     struct ring_extent *extent);
+	/* An extent comes back (ring settled, endpoint gone). */
+	void (*give_back)(void *context, ep_id, uint64_t owner, enum ep_side, struct ring_extent extent);
+	/* A handshake on `listener` is complete: the child's owner and sharing; false refuses the child
+	 * (it is reset). Both rings still are without memory. The child counts in the listener's backlog
+	 * until ep_accept or ep_accepted. */
+	bool (*adopt)(void *context, ep_id listener, uint64_t listener_owner, ep_id child, uint64_t *owner,
+		      struct ep_sharing *sharing);
+};
+
+struct ep_name {
+	struct ipaddr addr;
+	uint16_t port;  /* host order */
+};
+
+/* sharing may be NULL. */
+int ep_open(struct stack *, enum ep_type, uint64_t owner, const struct ep_sharing *sharing, ep_id *out);
+/* Port 0 chooses one (RFC 6056). */
+int ep_bind(struct stack *, ep_id, const struct ep_name *);
+int ep_listen(struct stack *, ep_id, uint32_t backlog);
+/* Takes the oldest child off the backlog. peer may be NULL. -EAGAIN: none. */
+int ep_accept(struct stack *, ep_id, ep_id *child, struct ep_name *peer);
+/* The host handed this (adopted) child to a program by itself: it leaves the backlog. */
+int ep_accepted(struct stack *, ep_id child);
+/* Stream: -EINPROGRESS, then EP_CONNECTED or EP_ERROR. Datagram: sets the peer. NULL dissolves (AF_UNSPEC). */
+int ep_connect(struct stack *, ep_id, const struct ep_name *);
+int ep_shutdown(struct stack *, ep_id, enum ep_how);
+/* The owner is done: orderly (FIN after what is queued; RST if unread data, RFC 9293 MUST-... / RFC 2525 2.17),
+ * or by SO_LINGER. The handle stays valid (for events of the rings) until EP_RELEASED. */
+int ep_close(struct stack *, ep_id);
+/* RST now; everything is given back at once. */
+int ep_abort(struct stack *, ep_id);
+
+/* The other side moved its index in shared memory: send_head (new bytes or records to send), receive_tail (bytes
+ * were consumed). -EPROTO when an index is out of bounds: the caller ends that program. */
+int ep_sent(struct stack *, ep_id);
+int ep_received(struct stack *, ep_id);
+/* The program fills its send ring: lend a larger one of at least want bytes (bounded by EP_SEND_BUFFER). Calls
+ * host->lend; -EAGAIN while a switch is under way, -ENOBUFS when it is already as large as allowed. */
+int ep_grow_send(struct stack *, ep_id, uint32_t want);
+
+/* For owners in the same process, over the same rings: copies, returns bytes or a negative errno
+ * (-EAGAIN, -EPIPE, -ENOTCONN, -ECONNRESET ...); 0 from ep_recv is the end of the stream. */
+int64_t ep_send(struct stack *, ep_id, const void *, uint32_t n);
+int64_t ep_recv(struct stack *, ep_id, void *, uint32_t n);
+/* Datagrams; to/from may be NULL. A datagram longer than n is cut; the return value is its full length. */
+int64_t ep_send_to(struct stack *, ep_id, const void *, uint32_t n, const struct ep_name *to);
+int64_t ep_recv_from(struct stack *, ep_id, void *, uint32_t n, struct ep_name *from);
+
+/* Values are integers in the unit named. -ENOPROTOOPT, -EINVAL as Linux. */
+enum ep_option {
+	EP_REUSE_ADDR = 1, EP_REUSE_PORT, EP_BROADCAST, EP_KEEPALIVE,
+	EP_LINGER,              /* -1 off, else seconds */
+	EP_SEND_BUFFER, EP_RECEIVE_BUFFER,  /* bytes, the most a ring may grow to; setting it ends autotuning */
+	EP_RECEIVE_LOW, EP_OOB_INLINE,
+	EP_TTL, EP_TOS, EP_PKTINFO, EP_RECV_ERR, EP_MTU_DISCOVER, EP_FREEBIND, EP_MULTICAST_TTL,
+	EP_NODELAY, EP_CORK, EP_MAXSEG, EP_QUICKACK,
+	EP_KEEP_IDLE, EP_KEEP_INTERVAL,     /* seconds */
+	EP_KEEP_COUNT, EP_SYN_COUNT,
+	EP_USER_TIMEOUT,        /* milliseconds; 0: the default */
+	EP_LINGER2,             /* seconds in FIN-WAIT-2 after close */
+	EP_DEFER_ACCEPT,        /* seconds */
+	EP_NOTSENT_LOWAT, EP_WINDOW_CLAMP,  /* bytes */
+	EP_MTU,                 /* get only: path MTU */
+	EP_OPTIONS,             /* how many there are */
+};
+int ep_set(struct stack *, ep_id, enum ep_option, int64_t value);
+int ep_get(struct stack *, ep_id, enum ep_option, int64_t *value);
+
+int ep_local(struct stack *, ep_id, struct ep_name *);
+int ep_peer(struct stack *, ep_id, struct ep_name *);      /* -ENOTCONN */
+uint32_t ep_ready(struct stack *, ep_id);                  /* EP_* that hold now; EP_ERROR|EP_HANGUP if stale */
+int ep_take_error(struct stack *, ep_id);                  /* the pending error (positive errno), cleared; 0 none */
+int ep_set_owner(struct stack *, ep_id, uint64_t owner, const struct ep_sharing *);
+int ep_urgent_send(struct stack *, ep_id, uint8_t byte);   /* MSG_OOB */
+int ep_urgent_take(struct stack *, ep_id, uint8_t *byte);  /* -EAGAIN not yet, -EINVAL none */
+int ep_at_mark(struct stack *, ep_id);                     /* SIOCATMARK: 1, 0 */
+
+/* As Linux's tcp states (include/net/tcp_states.h): what ss and TCP_INFO show. */
+enum tcp_state {
+	TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RECEIVED, TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_TIME_WAIT,
+	TCP_CLOSED, TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING,
+};
+
+struct ep_info {
+	ep_id ep;
+	uint64_t owner;
+	enum ep_type type;
+	enum tcp_state state;    /* datagram: TCP_CLOSED, or TCP_ESTABLISHED when connected */
+	struct ep_name local, peer;
+	uint32_t receive_queued, send_queued, send_unsent;  /* bytes; listener: children waiting, backlog, 0 */
+	uint32_t receive_buffer, send_buffer;               /* capacity now */
+	/* streams */
+	uint32_t mss, receive_mss, cwnd, ssthresh, send_window, receive_window;  /* bytes */
+	uint8_t send_scale, receive_scale, backoff, probes, retransmits;
+	bool timestamps, sack, window_scaling;
+	nsec srtt, rttvar, rto, rtt_min;
+	nsec last_data_sent, last_data_received, last_ack_received;  /* ago */
+	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
+	uint32_t segments_sent, segments_received, data_segments_sent, data_segments_received;
+	uint32_t retransmitted_total, lost, in_flight_segments, reorder_seen, path_mtu;
+	const char *cc;          /* congestion control's name */
+};
+int ep_info(struct stack *, ep_id, struct ep_info *);
+/* Walks all endpoints (TIME-WAIT and half-open ones too, with ep 0): *cursor starts at 0; false at the end. */
+bool ep_walk(struct stack *, uint32_t *cursor, struct ep_info *);
+
+#endif

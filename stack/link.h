@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A link: one queue pair of one interface, as a stack sees it. io/ and sim/ implement it; nothing above
+ * knows which one it is. One thread uses a link. */
+#ifndef LIGHT_LINK_H
+#define LIGHT_LINK_H
+
+#include <stdint.h>
+
+#include "pkt.h"
+
+enum {
+	LINK_TSO = 1 << 0,      /* transmit takes super-frames of up to 64 KB, receive may return them */
+	LINK_TX_CSUM = 1 << 1,  /* transmit completes PKT_CSUM_PARTIAL */
+	LINK_RX_CSUM = 1 << 2,  /* receive sets PKT_CSUM_GOOD where it holds */
+	LINK_LOOPBACK = 1 << 3, /* no Ethernet header, no neighbours: frames begin with the IP header */
+};
+
+struct link_stats {
+	uint64_t rx_packets, rx_bytes, rx_dropped;
+	uint64_t tx_packets, tx_bytes, tx_dropped;
+};
+
+struct link_ops {
+	const char *name;
+	/* At most n received packets, each the caller's until release or transmit. */
+	unsigned (*receive)(struct link *, struct pkt **, unsigned n);
+	/* At most n empty packets (pkt_reset) for sending; fewer, even 0, when the pool is dry.
+	 * On a LINK_TSO link each has room for a super-frame. */
+	unsigned (*borrow)(struct link *, struct pkt **, unsigned n);
+	/* Takes the first k packets and returns k; the rest stay the caller's. A packet that was taken and
+	 * is lost inside counts in tx_dropped. */
+	unsigned (*transmit)(struct link *, struct pkt **, unsigned n);
+	/* Gives packets back that were received or borrowed. */
+	void (*release)(struct link *, struct pkt **, unsigned n);
+	/* Sleeps until something may be received, wake_fd is readable (-1: none) or `until`. NULL where
+	 * there is nothing to wait on (simulated links). */
+	void (*wait)(struct link *, int wake_fd, nsec until);
+	void (*close)(struct link *);
+};
+
+struct link {
+	const struct link_ops *ops;
+	uint8_t mac[6];
+	uint16_t mtu;          /* bytes of an IP packet; 1500 on Ethernet */
+	uint32_t flags;        /* LINK_* */
+	uint32_t up;           /* 0: no carrier */
+	struct link_stats stats;
+};
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One instance of the stack: one host (or one core of a host). It makes no system call but malloc in
+ * stack_new (and for rings when the host lends none), reads no clock, starts no thread; the same
+ * configuration, frames, calls and times give the same bytes. One thread uses an instance. */
+#ifndef LIGHT_STACK_H
+#define LIGHT_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "base/nsec.h"
+#include "endpoint.h"
+#include "link.h"
+
+struct stack;
+
+/* The settings of TCP; tcp_settings_linux() is the default profile, tcp_settings_standard() the RFCs'. */
+struct tcp_settings {
+	nsec rto_initial;        /* 1 s (RFC 6298 2.1) */
+	nsec rto_min;            /* linux: 200 ms; standard: 1 s (2.4) */
+	nsec rto_max;            /* 120 s; at least 60 s (2.5) */
+	nsec clock_granularity;  /* G of RFC 6298 */
+	nsec delayed_ack;        /* at most 500 ms (RFC 9293 MUST-40); linux 40 ms, standard 200 ms */
+	nsec msl;                /* TIME-WAIT lasts 2 msl; linux: 30 s, standard: 120 s */
+	nsec fin_wait_2;         /* after close; 60 s */
+	nsec keep_idle, keep_interval;   /* 7200 s, 75 s */
+	uint32_t keep_count;             /* 9 */
+	uint32_t syn_retries, syn_ack_retries;  /* linux: 6, 5; standard: as long as 3 minutes need */
+	uint32_t retries_1, retries_2;   /* R1 3, R2 15 (linux); also the orphan's 8 */
+	uint32_t orphan_retries;
+	nsec user_timeout;               /* standard: R2 as a time, at least 100 s; 0: by retries_2 */
+	uint32_t initial_window;         /* segments: 10 */
+	uint32_t receive_buffer_initial, receive_buffer_max;  /* bytes */
+	uint32_t send_buffer_initial, send_buffer_max;
+	uint32_t max_half_open;          /* SYN-RECEIVED, all listeners together */
+	uint32_t max_time_wait;
+	bool window_scaling, timestamps, sack;
+	bool close_unread_resets;        /* RST when closed with unread data (RFC 2525 2.17) */
+	const char *cc;                  /* "newreno", ...; NULL: the default */
+};
+void tcp_settings_linux(struct tcp_settings *);
+void tcp_settings_standard(struct tcp_settings *);
+
+struct stack_config {
+	const char *name;           /* for logs; copied, at most 31 bytes */
+	uint8_t secret[16];         /* keys ISNs, ports and hashes (RFC 6528, 6056); chance is drawn from it too */
+	uint32_t max_endpoints;     /* every pool is sized by these, lazily touched; a million is fine */
+	uint32_t max_fragments;     /* bytes of fragments held for reassembly; 0: 4 MB */
+	uint32_t max_neighbours;    /* 0: 1024 */
+	bool forwarding_errors;     /* unused unless routing; false */
+	struct tcp_settings tcp;
+	struct ep_host host;
+	/* One line of text for the log (a duplicate address seen ...), without newline; may be NULL. */
+	void (*log)(void *context, const char *line);
+	void *log_context;
+};
+/* All defaults, the linux profile, and room for 65,536 endpoints. The caller sets `secret`. */
+void stack_config_init(struct stack_config *);
+
+/* NULL when memory is short. */
+struct stack *stack_new(const struct stack_config *);
+/* Resets nobody; releases all packets to their links, all extents to the host, and all memory. Links stay the caller's. */
+void stack_free(struct stack *);
+
+/* Interfaces are numbered from 1 (0 is "any"; the loopback interface is made by stack_new and has the number
+ * returned by stack_loopback). Returns the number or -errno. */
+int stack_add_link(struct stack *, struct link *, const char *name);
+int stack_loopback(const struct stack *);
+/* prefix: bits. Announces the address (gratuitous ARP, RFC 5227) and makes the connected route. */
+int stack_add_address(struct stack *, int interface, const struct ipaddr *, unsigned prefix);
+int stack_remove_address(struct stack *, int interface, const struct ipaddr *);
+/* gateway any: on link. A route to a prefix of 0 is the default route. */
+int stack_add_route(struct stack *, const struct ipaddr *, unsigned prefix, const struct ipaddr *gateway, int interface);
+int stack_remove_route(struct stack *, const struct ipaddr *, unsigned prefix);
+int stack_add_neighbour(struct stack *, int interface, const struct ipaddr *, const uint8_t mac[6]);  /* permanent */
+
+/* Whether a destination is one of our own addresses / has a route at all. */
+bool stack_is_own(const struct stack *, const struct ipaddr *);
+bool stack_has_route(const struct stack *, const struct ipaddr *);
+
+/* Sets the present time (never back) for ep_* calls outside a turn. */
+void stack_at(struct stack *, nsec now);
+nsec stack_now(const struct stack *);
+/* One turn: a burst in from every link, due timers, what may be sent. Returns the amount of work (packets and
+ * timers); 0: nothing was to do. */
+unsigned stack_turn(struct stack *, nsec now);
+/* The next turn is due no later than this even if no packet comes; NSEC_NEVER: never. Exact, not a tick. */
+nsec stack_deadline(const struct stack *);
+/* Endpoints whose readiness changed, each once, with all its changes since. */
+unsigned stack_events(struct stack *, struct ep_event *, unsigned n);
+
+/* Counters: drops by reason (drops.def), and totals. Names and sentences are static strings. */
+struct stack_counter {
+	const char *name, *sentence;
+	uint64_t value;
+};
+/* The i-th counter; false past the end. */
+bool stack_counter(const struct stack *, unsigned i, struct stack_counter *);
+
+struct stack_neighbour {
+	struct ipaddr addr;
+	uint8_t mac[6];
+	int interface;
+	const char *state;  /* "incomplete", "reachable", "stale", "probe", "failed", "permanent" */
+	nsec age;           /* since it was last confirmed */
+};
+bool stack_walk_neighbours(const struct stack *, uint32_t *cursor, struct stack_neighbour *);
+
+struct stack_route {
+	struct ipaddr to, gateway, source;
+	unsigned prefix;
+	int interface;
+};
+bool stack_walk_routes(const struct stack *, uint32_t *cursor, struct stack_route *);
+
+struct stack_interface {
+	char name[16];
+	struct link *link;
+	struct ipaddr addr;  /* the first; any: none */
+	unsigned prefix;
+};
+/* By number; false when there is none. */
+bool stack_interface(const struct stack *, int interface, struct stack_interface *);
+
+/* Bytes of memory in use by pools (touched), packets held (reassembly, ARP queues), for leak checks: packets must be 0
+ * when all is quiet. */
+struct stack_memory {
+	size_t pools;
+	uint32_t endpoints, connections, half_open, time_wait, packets_held, fragments_held, extents_lent;
+};
+void stack_memory(const struct stack *, struct stack_memory *);
+
+/* All invariants of the instance (slow; simulation and fuzzing call it after each event). NULL: they hold;
+ * else a sentence that says which one does not. */
+const char *stack_check(const struct stack *);
+
+#endif
