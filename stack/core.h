@@ -186,6 +186,14 @@ bool tcp_walk_extra(struct stack *, uint32_t *cursor, struct ep_info *);  /* TIM
 const char *tcp_check(const struct stack *);
 size_t tcp_pool_bytes(const struct stack *);
 
+/* Urgent data (RFC 6093). mark: the last byte before the send ring's synced head is urgent (ep_urgent_send puts the byte
+ * there first when the rings are private; else the program did). take: as ep_urgent_take. index: true while an urgent
+ * byte lies in or ahead of the receive ring; *index is its ring index: a read stops before it, and skips it unless
+ * EP_OOB_INLINE is set. */
+int tcp_urgent_mark(struct stack *, struct endpoint *);
+int tcp_urgent_take(struct stack *, struct endpoint *, uint8_t *byte);
+bool tcp_urgent_index(const struct endpoint *, uint32_t *index);
+
 /* The rest of this header (struct stack, struct interface) belongs to stack.c's author. */
 #include "core_state.h"
 
