@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside the stack only, included by core.h: the instance itself. Who owns what: interfaces and out-queues eth.c and
+ * stack.c; addresses and routes route.c; neighbours neighbor.c; endpoints and events endpoint.c; ports ports.c; flows
+ * demux.c; struct tcp_stack tcp/. */
+#ifndef LIGHT_CORE_STATE_H
+#define LIGHT_CORE_STATE_H
+
+#include "base/check.h"
+#include "base/checksum.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/siphash.h"
+#include "base/wheel.h"
+#include "drops.h"
+
+#define STACK_BURST 32            /* packets taken from a link, or handed to it, at once */
+#define STACK_INTERFACES 16       /* the loopback interface included */
+#define INTERFACE_ADDRESSES 8
+
+struct tcp_stack;                 /* tcp/ */
+struct loopback;                  /* loopback.c */
+struct route_table;               /* route.c */
+struct pmtu_table;                /* pmtu.c */
+struct neighbour_table;           /* neighbor.c */
+struct reassembly;                /* fragment.c */
+
+struct interface_address {
+	struct ipaddr addr;
+	uint8_t prefix;
+	uint8_t announcements;    /* gratuitous ARPs still to send (RFC 5227 2.3) */
+	nsec defended;            /* when a conflict was last answered (RFC 5227 2.4); 0: never */
+	uint32_t ip4, mask;       /* network order */
+};
+
+struct interface {
+	struct stack *stack;
+	uint32_t number;          /* from 1 */
+	char name[16];
+	struct link *link;
+	bool loopback;
+	struct interface_address addresses[INTERFACE_ADDRESSES];
+	unsigned address_count;
+	struct timer announce;    /* the next gratuitous ARP of any address */
+	/* What is to be handed to the link at the end of the turn, or when full. */
+	struct pkt *out[STACK_BURST];
+	unsigned out_count;
+	nsec out_retry;           /* the link was full: not before this; 0: at once */
+};
+
+/* All users of one port number of one type. */
+struct port {
+	struct endpoint *bound;   /* chain through port_next */
+	uint32_t flows;           /* TCP: four-tuples in the flow table with this local port */
+};
+
+struct stack {
+	nsec now;
+	struct stack_config config;    /* defaults filled in */
+	struct wheel wheel;
+	struct rng rng;
+	uint64_t drops[DROP_REASONS];
+	uint64_t counts[COUNT_TOTALS];
+
+	struct interface *interfaces[STACK_INTERFACES + 1];  /* by number; NULL: none */
+	uint32_t interface_count;                            /* highest number */
+	uint32_t loopback_number;
+	struct loopback *loopback;
+	uint32_t own_ip4[STACK_INTERFACES * INTERFACE_ADDRESSES];  /* all our addresses, network order */
+	unsigned own_count;
+
+	uint32_t route_generation;     /* paths found under another one are stale */
+	struct route_table *routes;
+	struct pmtu_table *pmtu;
+	struct neighbour_table *neighbours;
+	struct reassembly *reassembly;
+	uint16_t ip_ids[1024];         /* counters by hash of source, destination, protocol (RFC 6864 4.3) */
+	uint64_t icmp_tokens;          /* errors that may be sent, in nanoseconds' worth (icmp.c) */
+	nsec icmp_refilled;
+
+	struct pool endpoints;         /* of struct endpoint */
+	struct list events;            /* endpoints with an event not yet taken */
+	uint32_t extents_lent;
+	uint32_t packets_held;         /* waiting for a neighbour */
+
+	struct siphash_key flow_key;   /* keys the flow table (1-3) */
+	struct siphash_key port_key;   /* keys the choice of ports (RFC 6056) and IP IDs */
+	struct flow **flows;
+	uint32_t flow_mask, flow_count;
+	struct port *ports[2];         /* [0] streams, [1] datagrams; 65,536 each, touched when used */
+	uint16_t port_counters[256];   /* RFC 6056 3.3.4 */
+
+	struct tcp_stack *tcp;         /* tcp_init and tcp_free own it */
+};
+
+static inline void drop_count(struct stack *s, enum drop reason)
+{
+	s->drops[reason]++;
+}
+
+static inline void count(struct stack *s, enum count which)
+{
+	s->counts[which]++;
+}
+
+/* NULL: there is none of this number. */
+static inline struct interface *stack_interface_or_null(const struct stack *s, uint32_t number)
+{
+	return number <= STACK_INTERFACES ? s->interfaces[number] : NULL;
+}
+
+/* The link a path leaves by; NULL: it has gone. Its flags say whether super-frames and partial checksums may be made. */
+static inline struct link *stack_link_or_null(const struct stack *s, uint32_t interface)
+{
+	const struct interface *i = stack_interface_or_null(s, interface);
+
+	return i ? i->link : NULL;
+}
+
+#endif
