@@ -29,6 +29,7 @@ struct settings {
 	const char *fallback;
 	const char *loopback;
 	const char *fd;
+	const char *spin;
 	char **command;
 };
 
@@ -184,7 +185,7 @@ static void require_preloadable(const char *name)
 
 /* ---- the command line ---- */
 
-enum { KEY_FALLBACK = 256, KEY_REQUIRE, KEY_LOOPBACK, KEY_FD };
+enum { KEY_FALLBACK = 256, KEY_REQUIRE, KEY_LOOPBACK, KEY_FD, KEY_SPIN };
 
 static const struct argp_option options[] = {
 	{ "socket", 's', "PATH", 0, "lightd's socket (LIGHT_SOCKET; default " LIGHT_SOCKET_PATH ")", 0 },
@@ -193,6 +194,7 @@ static const struct argp_option options[] = {
 	{ "kernel-fallback", KEY_FALLBACK, NULL, 0, "without a running lightd use the kernel's stack", 1 },
 	{ "loopback", KEY_LOOPBACK, "WHO", 0, "who serves 127.0.0.0/8: kernel (default) or light", 2 },
 	{ "fd", KEY_FD, "WHERE", 0, "numbers of Light's descriptors: low (default, as POSIX has it) or high", 2 },
+	{ "spin", KEY_SPIN, "USEC", 0, "the most a waiting thread spins before it sleeps (LIGHT_SPIN)", 2 },
 	{ 0 },
 };
 
@@ -200,6 +202,13 @@ static const char *one_of(const char *option, const char *value, const char *a, 
 {
 	if (strcmp(value, a) != 0 && strcmp(value, b) != 0)
 		die(EXIT_USAGE, "--%s is %s or %s, not '%s'", option, a, b, value);
+	return value;
+}
+
+static const char *microseconds(const char *value)
+{
+	if (strlen(value) > 7 || !*value || value[strspn(value, "0123456789")])
+		die(EXIT_USAGE, "--spin is a number of microseconds, not '%s'", value);
 	return value;
 }
 
@@ -217,6 +226,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case KEY_FALLBACK: s->fallback = "kernel"; return 0;
 	case KEY_LOOPBACK: s->loopback = one_of("loopback", value, "kernel", "light"); return 0;
 	case KEY_FD: s->fd = one_of("fd", value, "low", "high"); return 0;
+	case KEY_SPIN: s->spin = microseconds(value); return 0;
 	case ARGP_KEY_ARG:      /* the command: what follows is its own */
 		s->command = &state->argv[state->next - 1];
 		state->next = state->argc;
@@ -256,6 +266,7 @@ int main(int argc, char **argv)
 	set("LIGHT_HOST", s.host);
 	set("LIGHT_LOOPBACK", s.loopback);
 	set("LIGHT_FD", s.fd);
+	set("LIGHT_SPIN", s.spin);
 	if (!s.fallback && !getenv("LIGHT_FALLBACK"))
 		s.fallback = "error";
 	set("LIGHT_FALLBACK", s.fallback);

@@ -39,6 +39,7 @@ def refusal(result, status=2):
     (['--socket'], '--socket'),
     (['--loopback=x', 'true'], 'loopback'),
     (['--fd=x', 'true'], '--fd'),
+    (['--spin=-1', 'true'], '--spin'),
     (['-s', '/nonexistent/socket', 'true'], '/nonexistent/socket'),
     (['-s', '/' + 'x' * 200, 'true'], 'longer'),
 ])
@@ -49,9 +50,10 @@ def test_a_wrong_use_gives_one_line(folder, arguments, word):
 def test_settings_reach_the_command(folder):
     library = str(folder / 'liblight.so')
     result = run(folder, '--kernel-fallback', '-s', '/a/b', '-H', 'web', '--fd=high', '--loopback=light',
+                 '--spin=20',
                  'sh', '-c', 'echo $LIGHT_SOCKET $LIGHT_HOST $LIGHT_FD $LIGHT_LOOPBACK '
-                 '$LIGHT_FALLBACK $LD_PRELOAD')
-    assert result.stdout.split() == ['/a/b', 'web', 'high', 'light', 'kernel', library]
+                 '$LIGHT_FALLBACK $LIGHT_SPIN $LD_PRELOAD')
+    assert result.stdout.split() == ['/a/b', 'web', 'high', 'light', 'kernel', '20', library]
 
 
 def test_options_after_the_command_are_its_own(folder):
