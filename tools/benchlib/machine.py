@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The machine under measurement: processes with an end, CPU seconds of everything, network namespaces."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds():
+    """Seconds that all cores of the machine have worked since boot (user, system, interrupts; not idle, not stolen)."""
+    with open("/proc/stat") as stat:
+        fields = [int(x) for x in stat.readline().split()[1:]]
+    user, nice, system, _idle, _iowait, irq, softirq = fields[:7]
+    return (user + nice + system + irq + softirq) / TICK
+
+
+def need(*programs):
+    missing = [p for p in programs if shutil.which(p) is None]
+    if missing:
+        raise SystemExit("bench: not installed: %s (tools/setup installs it)" % ", ".join(missing))
+
+
+class Processes:
+    """Background processes that are gone when we are: ended by pid, in reverse order."""
+
+    def __init__(self):
+        self.all = []
+
+    def start(self, argv, log, env=None):
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=open(log, "ab"), stderr=subprocess.STDOUT,
+                                   env=env, start_new_session=True)
+        self.all.append(process)
+        return process
+
+    def stop(self, process):
+        if process not in self.all:
+            return
+        self.all.remove(process)
+        for sig, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+            try:
+                os.killpg(process.pid, sig)
+            except ProcessLookupError:
+                pass
+            try:
+                process.wait(patience)
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def stop_all(self):
+        for process in reversed(list(self.all)):
+            self.stop(process)
+
+
+def run(argv, timeout=60):
+    """A foreground command's output; an error says what it printed."""
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout, text=True, errors="replace")
+    if done.returncode != 0:
+        raise RuntimeError("%s: exit %d: %s" % (" ".join(argv), done.returncode, (done.stderr or done.stdout)[-500:]))
+    return done.stdout
+
+
+def wait_until(what, true, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return
+        time.sleep(0.05)
+    raise RuntimeError("gave up waiting until %s" % what)
+
+
+class Veth:
+    """Two network namespaces of ours, joined by a veth pair: the kernel's own stack on both ends."""
+
+    def __init__(self, name, server, client, offloads):
+        self.spaces = {"server": "lb-%s-s-%d" % (name, os.getpid()), "client": "lb-%s-c-%d" % (name, os.getpid())}
+        self.addresses = {"server": server, "client": client}
+        self.offloads = offloads
+        self.made = []
+
+    def up(self):
+        for space in self.spaces.values():
+            run(["ip", "netns", "add", space])
+            self.made.append(space)
+        run(["ip", "link", "add", "veth0", "netns", self.spaces["server"], "type", "veth",
+             "peer", "name", "veth0", "netns", self.spaces["client"]])
+        for side, space in self.spaces.items():
+            run(["ip", "-n", space, "addr", "add", self.addresses[side] + "/24", "dev", "veth0"])
+            run(["ip", "-n", space, "link", "set", "lo", "up"])
+            run(["ip", "-n", space, "link", "set", "veth0", "up"])
+            self.sysctl(space, "net.ipv4.tcp_congestion_control=cubic")
+            if not self.offloads:
+                run(["ip", "netns", "exec", space, "ethtool", "-K", "veth0", "tso", "off", "gso", "off", "gro", "off",
+                     "tx", "off", "rx", "off"])
+
+    def sysctl(self, space, setting):
+        try:
+            run(["ip", "netns", "exec", space, "sysctl", "-qw", setting])
+        except RuntimeError:
+            pass  # a kernel with another default; the report names what it used
+
+    def congestion_control(self):
+        return run(["ip", "netns", "exec", self.spaces["server"], "sysctl", "-n",
+                    "net.ipv4.tcp_congestion_control"]).strip()
+
+    def prefix(self, side):
+        return ["ip", "netns", "exec", self.spaces[side]]
+
+    def down(self):
+        for space in self.made:
+            subprocess.run(["ip", "netns", "del", space], check=False)
+        self.made = []
