@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The machine under measurement: processes with an end, CPU seconds of everything, network namespaces."""
+import contextlib
 import os
 import shutil
 import signal
@@ -73,6 +74,20 @@ def wait_until(what, true, seconds=10.0):
     raise RuntimeError("gave up waiting until %s" % what)
 
 
+@contextlib.contextmanager
+def cubic_by_default():
+    """A namespace takes the congestion control that is the default when it is made, and may itself only choose among those
+    the first namespace allows: so the default is changed for that moment, and put back."""
+    names = ["net.ipv4.tcp_congestion_control", "net.ipv4.tcp_allowed_congestion_control"]
+    before = [run(["sysctl", "-n", name]).strip() for name in names]
+    run(["sysctl", "-qw", names[0] + "=cubic"])
+    try:
+        yield
+    finally:
+        for name, value in zip(names, before):
+            run(["sysctl", "-qw", "%s=%s" % (name, value)])
+
+
 class Veth:
     """Two network namespaces of ours, joined by a veth pair: the kernel's own stack on both ends."""
 
@@ -83,25 +98,19 @@ class Veth:
         self.made = []
 
     def up(self):
-        for space in self.spaces.values():
-            run(["ip", "netns", "add", space])
-            self.made.append(space)
+        with cubic_by_default():
+            for space in self.spaces.values():
+                run(["ip", "netns", "add", space])
+                self.made.append(space)
         run(["ip", "link", "add", "veth0", "netns", self.spaces["server"], "type", "veth",
              "peer", "name", "veth0", "netns", self.spaces["client"]])
         for side, space in self.spaces.items():
             run(["ip", "-n", space, "addr", "add", self.addresses[side] + "/24", "dev", "veth0"])
             run(["ip", "-n", space, "link", "set", "lo", "up"])
             run(["ip", "-n", space, "link", "set", "veth0", "up"])
-            self.sysctl(space, "net.ipv4.tcp_congestion_control=cubic")
             if not self.offloads:
                 run(["ip", "netns", "exec", space, "ethtool", "-K", "veth0", "tso", "off", "gso", "off", "gro", "off",
                      "tx", "off", "rx", "off"])
-
-    def sysctl(self, space, setting):
-        try:
-            run(["ip", "netns", "exec", space, "sysctl", "-qw", setting])
-        except RuntimeError:
-            pass  # a kernel with another default; the report names what it used
 
     def congestion_control(self):
         return run(["ip", "netns", "exec", self.spaces["server"], "sysctl", "-n",
