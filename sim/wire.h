@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A network in memory: a switch with one port a host. Each port is a struct link for one stack; its cable
+ * has two directions, each with rate, delay, jitter, queue, loss, duplication, reordering and corruption
+ * of its own, drawn from a seed. Where a direction has none of these, a packet goes from transmit to the
+ * other port's receive queue at once and is not copied. The wire owns all packets.
+ *
+ * Time comes from wire_advance: the world calls it with virtual time, lightd --io=sim with real time. */
+#ifndef LIGHT_SIM_WIRE_H
+#define LIGHT_SIM_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stack/base/nsec.h"
+#include "stack/link.h"
+
+struct wire;
+
+#define WIRE_MAX_PORTS 64u
+
+struct wire_config {
+	unsigned ports;      /* 1..WIRE_MAX_PORTS */
+	uint32_t packets;    /* size of the pool, lazily touched; 0: 16,384 */
+	uint16_t mtu;        /* bytes of an IP packet, 576..9216; 0: 1500 */
+	uint32_t flags;      /* LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM of every port; TSO needs TX_CSUM */
+	uint64_t seed;
+};
+
+/* One direction of a port's cable. All zero: perfect. Probabilities are 0..1 a frame (a super-frame is cut
+ * into its segments before any of this touches it). */
+struct wire_impairment {
+	uint64_t rate;           /* bits a second, of whole frames with preamble, FCS and gap; 0: no limit */
+	nsec delay;
+	nsec jitter;             /* more delay, even in 0..jitter; does not reorder by itself */
+	uint32_t queue_packets;  /* waiting for the rate; drop tail; 0: no limit */
+	uint32_t queue_bytes;
+	double loss, duplicate, reorder, corrupt;
+	nsec reorder_delay;      /* how much later a reordered frame comes; 0: a quarter of delay, at least 1 ms */
+};
+
+enum wire_direction { WIRE_UP, WIRE_DOWN };  /* host to switch, switch to host */
+
+enum wire_count {
+	WIRE_DELIVERED,   /* frames put into a receive queue */
+	WIRE_LOST,
+	WIRE_QUEUE_FULL,
+	WIRE_DUPLICATED,
+	WIRE_REORDERED,
+	WIRE_CORRUPTED,
+	WIRE_OVERSIZE,    /* longer than the MTU, or a super-frame that makes no sense */
+	WIRE_RUNT,        /* shorter than an Ethernet header */
+	WIRE_NO_CARRIER,  /* a port was down */
+	WIRE_NO_PORT,     /* nobody there */
+	WIRE_HOST_SLOW,   /* a receive queue was full: nobody, or too slow a host, takes frames there */
+	WIRE_POOL_DRY,    /* no packet for a copy or a segment */
+	WIRE_COUNTS,
+};
+
+/* NULL: memory is short or the configuration is outside the limits above. */
+struct wire *wire_new(const struct wire_config *);
+void wire_free(struct wire *);
+
+/* The link of port 0 <= port < ports. Its MAC is 02:00:00:00:00:PP (port + 1) and may be changed before use. */
+struct link *wire_link(struct wire *, unsigned port);
+
+/* From now on; frames under way keep their times. */
+void wire_impair(struct wire *, unsigned port, enum wire_direction, const struct wire_impairment *);
+/* Carrier: what passes a port that is down is lost. */
+void wire_set_up(struct wire *, unsigned port, bool up);
+
+/* Sets the time (never back) and puts what is due by then into the receive queues. */
+void wire_advance(struct wire *, nsec now);
+/* When the next frame is due; NSEC_NEVER: none is under way. Frames in receive queues do not count. */
+nsec wire_deadline(const struct wire *);
+/* Frames in a port's receive queue. */
+uint32_t wire_queued(const struct wire *, unsigned port);
+
+/* Packets that hosts hold (borrowed or received), which must be as many as they admit to. */
+uint32_t wire_outstanding(const struct wire *);
+/* Packets inside: on their way or in a receive queue. outstanding + inside + free = pool, always. */
+uint32_t wire_inside(const struct wire *);
+/* Looks the pool over: NULL, or a sentence that says what is wrong. Slow (walks every queue). */
+const char *wire_check(const struct wire *);
+
+uint64_t wire_count(const struct wire *, enum wire_count);
+const char *wire_count_name(enum wire_count);
+
+/* Sees every frame that is put into a receive queue, before its host does. */
+void wire_observe(struct wire *, void (*seen)(void *context, unsigned port, nsec now, const struct pkt *),
+		  void *context);
+
+#endif

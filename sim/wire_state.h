@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside the wire only: its pool, its ports and what it knows of each packet. */
+#ifndef LIGHT_SIM_WIRE_STATE_H
+#define LIGHT_SIM_WIRE_STATE_H
+
+#include "heap.h"
+#include "stack/base/rng.h"
+#include "wire.h"
+
+#define ETH_HEADER 14u
+
+/* Who has a packet: every move is checked, so a double release cannot go unseen. */
+enum holder { HELD_BY_POOL, HELD_BY_HOST, HELD_BY_WIRE };
+
+struct wire_packet {
+	struct pkt pkt;                /* first: a struct pkt * of ours is one of these */
+	struct wire_packet *wait_next; /* behind it in its direction's queue */
+	nsec departure;                /* when its last bit leaves the queue */
+	uint32_t wire_bytes;           /* what it counts in the queue */
+	uint8_t holder;
+	uint8_t port, direction;       /* where it is under way */
+};
+
+/* One direction of a cable. */
+struct pipe {
+	struct wire_impairment set;
+	bool perfect;                  /* nothing is set: packets pass at once */
+	struct rng rng;
+	nsec busy_until;               /* the rate is taken up to here */
+	nsec last_due;                 /* jitter keeps the order */
+	struct wire_packet *waiting, *waiting_last;
+	uint32_t waiting_packets, waiting_bytes;
+};
+
+struct wire_port {
+	struct link link;              /* first: a struct link * of ours is one of these */
+	struct wire *wire;
+	struct pkt *received, *received_last;
+	uint32_t received_count;
+	uint8_t number;
+	struct pipe pipes[2];          /* by enum wire_direction */
+};
+
+#define WIRE_MACS 256u
+
+struct wire {
+	struct wire_config config;
+	nsec now;
+	struct heap due;               /* packets under way */
+	uint64_t order;
+	uint32_t receive_limit;        /* frames that wait in one port for its host */
+
+	struct wire_packet *packets;
+	uint8_t *buffers;
+	size_t buffer_stride, buffers_bytes;
+	struct pkt *free_list;
+	uint32_t fresh;                /* packets from here on were never used */
+	uint32_t free_count, host_count, wire_count;
+
+	struct wire_mac { uint8_t mac[6], port, used; } macs[WIRE_MACS]; /* where a station was last seen */
+	uint64_t counts[WIRE_COUNTS];
+	void (*seen)(void *context, unsigned port, nsec now, const struct pkt *);
+	void *seen_context;
+	struct wire_port ports[WIRE_MAX_PORTS];
+};
+
+static inline struct wire_packet *wire_packet(struct pkt *p)
+{
+	return (struct wire_packet *)(void *)p;
+}
+
+/* wire_pool.c: packets of the wire itself (HELD_BY_WIRE). */
+int wire_pool_init(struct wire *);
+void wire_pool_free(struct wire *);
+struct pkt *wire_take(struct wire *);                     /* NULL: dry (counted) */
+struct pkt *wire_copy(struct wire *, const struct pkt *); /* NULL: dry (counted) */
+void wire_give(struct wire *, struct pkt *);              /* back to the pool */
+unsigned wire_pool_borrow(struct wire *, struct pkt **, unsigned n);
+void wire_pool_release(struct wire *, struct pkt **, unsigned n);
+/* Moves a host's packet into the wire, or the other way. */
+void wire_hand(struct wire *, struct pkt *, enum holder from, enum holder to);
+
+/* segment.c */
+/* Fills in the checksum of a PKT_CSUM_PARTIAL frame. false: its fields point outside it. */
+bool frame_complete_checksum(struct pkt *);
+/* Writes the segment that starts at payload offset `at` of a super-frame into `out` (an empty packet with room
+ * for gso_size + header_len), PKT_CSUM_PARTIAL again. Returns payload bytes written; 0: the frame makes no sense. */
+uint32_t frame_segment(const struct pkt *super, uint32_t at, struct pkt *out);
+/* A super-frame's own fields agree with its bytes. */
+bool frame_super_valid(const struct pkt *);
+
+/* pipe.c */
+void pipe_init(struct pipe *, uint64_t seed);
+void pipe_set(struct pipe *, const struct wire_impairment *);
+/* A frame enters a direction that is not perfect: it is lost, or due later (once, or twice). */
+void pipe_enter(struct wire *, struct wire_port *, enum wire_direction, struct pkt *);
+/* Lets what has left by now out of the queue. */
+void pipe_drain(struct pipe *, nsec now);
+
+#endif
