@@ -24,7 +24,8 @@ enum socket_place { SOCKET_UNDECIDED, SOCKET_LIGHT };
 
 /* One open file description of ours: dup and fork'ed copies of the number refer to the same one (in this process). */
 struct socket {
-	_Atomic uint32_t references;      /* descriptors + calls in progress */
+	_Atomic uint32_t references;      /* descriptors + calls in progress; 0: in the pool, free */
+	_Atomic uint32_t descriptors;     /* numbers that stand for it in this process */
 	_Atomic uint32_t place;           /* enum socket_place */
 	uint32_t line;                    /* LINE_NONE while undecided */
 	enum ep_type type;
@@ -32,14 +33,23 @@ struct socket {
 	nsec receive_timeout, send_timeout;  /* 0: none (SO_RCVTIMEO, SO_SNDTIMEO) */
 	_Atomic(struct epoll_watch *) watches;  /* epoll.c: every set this socket is in */
 	_Atomic uint32_t generation;
-	struct socket_early *early;       /* options set and the binding wanted before the place was known */
-	/* more of socket.c's own follows in the definition it chooses: keep small */
+	struct socket_early *early;       /* options set before the place was known (options.c); NULL: none */
+	_Atomic uint32_t lock;            /* futex: placing, options */
 	int domain, protocol;
-	bool reuse_addr, connecting, async;
+	bool bound_any;                   /* bind(0.0.0.0, port 0) while undecided: done when the place is known */
+	bool more;                        /* corked by MSG_MORE */
+	_Atomic bool connecting;          /* the program has not yet heard how its connect ended */
+	bool async;
 	int owner_pid;
 };
 
+/* epoll.c's; lives in a pool of its own that is never unmapped (fdtable looks at a stale one's count). Its first member
+ * counts descriptors + calls in progress; epoll_set_free is called when it comes to 0. */
 struct epoll_set;
+struct epoll_set_head {
+	_Atomic uint32_t references;
+};
+void epoll_set_free(struct epoll_set *);
 
 enum descriptor_kind { DESCRIPTOR_NONE, DESCRIPTOR_SOCKET, DESCRIPTOR_EPOLL };
 
@@ -64,7 +74,7 @@ void socket_put(struct socket *);
 struct epoll_set *fdtable_epoll(int fd);                /* takes a reference; NULL: not ours */
 void epoll_set_put(struct epoll_set *);
 int fdtable_add_socket(struct socket *, int flags);     /* lowest free number by a placeholder; SOCK_CLOEXEC; -errno */
-void fdtable_set_epoll(int fd, struct epoll_set *);     /* a real kernel epoll descriptor gets a set of ours */
+void fdtable_set_epoll(int fd, struct epoll_set *);     /* a real kernel epoll descriptor gets a set of ours (references: 1) */
 int fdtable_remove(int fd);                             /* before the kernel's close(fd) */
 void fdtable_each(void (*visit)(int fd, enum descriptor_kind, void *object, void *context), void *context);
 
@@ -78,7 +88,8 @@ uint32_t socket_watch_mask(short events);
 void epoll_socket_placed(struct socket *);
 /* It was decided for the kernel: registrations move to the real epoll descriptors. Called after fd is a kernel socket. */
 void epoll_socket_to_kernel(struct socket *, int fd);
-/* The last descriptor of the socket in this process is gone: forget its registrations. */
+/* The last descriptor of the socket in this process is gone: forget its registrations. Called before the line is closed; calls on
+ * it may still be in progress. Also called for a socket that never was in a set. */
 void epoll_socket_gone(struct socket *);
 
 /* ---- fork.c, and who must act around fork ---- */
