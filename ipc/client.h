@@ -35,6 +35,8 @@ int client_attach(const struct client_options *, struct client **);
 /* The session's socket: survives exec when its close-on-exec flag is cleared; client_resume takes it up in the new image. */
 int client_session_fd(const struct client *);
 int client_resume(int session_fd, const struct client_options *, struct client **);
+/* After client_resume, when client_hold was called for every line that the new image keeps: the others are let go. */
+int client_resume_done(struct client *);
 void client_detach(struct client *);
 bool client_alive(const struct client *);   /* false: the daemon is gone; all lines answer ECONNRESET / hang-up */
 /* Whether `fd` is one of the library's own descriptors (a program that closes it must be kept from doing so). */
