@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""pytest plugin of the suite: what each test covers, and what a failed test leaves behind (a trace in
+the report, a capture under LIGHT_CONFORMANCE_OUT/pcap)."""
+import os
+import re
+
+import pytest
+
+import coverage_table
+import light
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.environ.get('LIGHT_CONFORMANCE_OUT')
+
+
+def pytest_configure(config):
+    try:
+        marks = coverage_table.markers(HERE)
+    except coverage_table.BadMarker as e:
+        raise pytest.UsageError(str(e)) from e
+    if OUT and not hasattr(config, 'workerinput'):
+        config.pluginmanager.register(Coverage(marks))
+
+
+@pytest.fixture(autouse=True)
+def servers():
+    """Every server that a test started must end well when its socket closes."""
+    light.live.clear()
+    yield
+    statuses = [s.close() for s in light.live]
+    assert not any(statuses), f'the server ended with {statuses} (see its stderr)'
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    for i, stack in enumerate(light.live):
+        report.sections.append((f'trace of stack {i} (last lines; # call, > to the stack, < from it)',
+                                stack.trace_text()))
+        if OUT:
+            folder = os.path.join(OUT, 'pcap')
+            os.makedirs(folder, exist_ok=True)
+            name = re.sub(r'[^\w.-]+', '_', item.nodeid.split('/')[-1])
+            path = os.path.join(folder, f'{name}.{i}.pcap')
+            stack.write_pcap(path)
+            report.sections.append(('capture', path))
+
+
+class Coverage:
+    """Collects the outcomes of all tests, in the process that hands them out, and writes coverage.tsv."""
+
+    def __init__(self, marks):
+        self.marks, self.outcomes = marks, {}
+
+    def pytest_runtest_logreport(self, report):
+        path, name = report.nodeid.split('::', 1)
+        key = os.path.basename(path), name.split('[')[0]
+        if report.outcome != 'passed' or hasattr(report, 'wasxfail'):
+            self.outcomes[key] = False
+        elif report.when == 'call':
+            self.outcomes.setdefault(key, True)
+
+    def pytest_sessionfinish(self):
+        coverage_table.write(HERE, os.path.join(OUT, 'coverage.tsv'), self.marks, self.outcomes)
