@@ -12,7 +12,7 @@ GOOD = {
     'stack/meson.build': "'stack',",
     'sim/meson.build': "'world', 'check',",
     'io/meson.build': "'mem',",
-    'ipc/meson.build': "'client', 'server',",
+    'ipc/meson.build': "'client', # the daemon's\n 'server',",
     'posix/meson.build': "'socket': ['socket.c']",
     'stack/stack.h': '#ifndef LIGHT_STACK_H\n#include "base/nsec.h"\n#include <stdint.h>\n#endif\n',
     'stack/base/nsec.h': '',
