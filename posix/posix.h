@@ -32,9 +32,10 @@ struct socket {
 	_Atomic bool nonblocking;
 	nsec receive_timeout, send_timeout;  /* 0: none (SO_RCVTIMEO, SO_SNDTIMEO) */
 	_Atomic(struct epoll_watch *) watches;  /* epoll.c: every set this socket is in */
-	_Atomic uint32_t generation;
+	_Atomic uint32_t generation;      /* counts the uses of this slot */
 	struct socket_early *early;       /* options set before the place was known (options.c); NULL: none */
-	_Atomic uint32_t lock;            /* futex: placing, options */
+	_Atomic uint32_t lock;            /* futex (lock.h): placing, options */
+	_Atomic uint32_t next_free;       /* while in the pool's free list */
 	int domain, protocol;
 	bool bound_any;                   /* bind(0.0.0.0, port 0) while undecided: done when the place is known */
 	bool more;                        /* corked by MSG_MORE */
@@ -93,6 +94,8 @@ void epoll_socket_to_kernel(struct socket *, int fd);
 void epoll_socket_gone(struct socket *);
 
 /* ---- fork.c, and who must act around fork ---- */
+void epoll_before_fork(void);        /* takes epoll.c's locks, so that the child finds its lists whole */
+void epoll_after_fork_parent(void);
 void epoll_after_fork_child(void);   /* the parent's waitsets are not ours: make own ones at next use, register again */
 void poll_after_fork_child(void);
 
