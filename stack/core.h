@@ -130,6 +130,7 @@ struct endpoint {
 	const struct ep_ops *ops;
 	uint64_t owner;
 	struct list event_node;       /* on stack->events while event_mask != 0 */
+	struct list waiting_node;     /* on stack->udp_waiting while waiting (udp.c) */
 	uint32_t event_mask;
 	int error;                    /* pending, positive errno */
 	struct ep_name local, peer;   /* port 0: not bound / not connected */
@@ -139,7 +140,11 @@ struct endpoint {
 	uint32_t receive_max, send_max;  /* the most the rings may grow to */
 	uint8_t type;                 /* enum ep_type */
 	uint8_t ttl, tos;             /* ttl 0: the default, 64 */
-	bool bound, closed;           /* closed: the owner let go; no more events but EP_RELEASED */
+	bool bound, closed;           /* bound: ports.c has it; closed: the owner let go; no more events but EP_RELEASED */
+	bool listening;               /* ep_listen succeeded */
+	bool released;                /* over: only EP_RELEASED is still to be taken */
+	bool oob_inline, waiting;     /* waiting: udp.c has datagrams that the link could not take yet */
+	uint32_t receive_low;         /* SO_RCVLOWAT */
 	bool reuse_addr, reuse_port, broadcast, freebind, pktinfo, recv_err, keepalive, autotune_off;
 	uint8_t shut;                 /* enum ep_how bits done by the owner */
 	uint8_t mtu_discover;         /* IP_PMTUDISC_* of Linux */
@@ -163,7 +168,8 @@ void ep_settle(struct stack *, struct endpoint *, enum ep_side);
 /* ports.c: who is bound where. Rules of bind(2) with SO_REUSEADDR/SO_REUSEPORT as Linux has them. */
 int port_bind(struct stack *, struct endpoint *, const struct ep_name *wanted);
 void port_unbind(struct stack *, struct endpoint *);
-/* RFC 6056: a source port for this four-tuple that is free; 0: none is. */
+/* RFC 6056: a source port for this four-tuple that is free; 0: none is. Streams put it into local.port and the flow
+ * table, not through port_bind (bound stays false); datagrams bind it. peer NULL: any peer. */
 uint16_t port_choose(struct stack *, enum ep_type, const struct ipaddr *local, const struct ep_name *peer);
 /* The best bound endpoint for a packet: exact address before wildcard, connected before not (UDP); for SO_REUSEPORT
  * groups the four-tuple's hash picks. Listeners only for EP_STREAM. */

@@ -81,6 +81,7 @@ struct stack {
 
 	struct pool endpoints;         /* of struct endpoint */
 	struct list events;            /* endpoints with an event not yet taken */
+	struct list udp_waiting;       /* sockets whose datagrams the link could not take yet */
 	uint32_t extents_lent;
 	uint32_t packets_held;         /* waiting for a neighbour */
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The flow table: four-tuple -> connection, half-open or TIME-WAIT. Chained, keyed (a peer who could aim at one bucket
+ * would make every packet slow), sized once from max_endpoints. It also counts the flows on each local port. */
+#include "layers.h"
+
+#include <stdlib.h>
+
+uint32_t flow_hash(const struct stack *s, const struct flow_key *k)
+{
+	uint64_t a = k->local.halves[1], b = k->remote.halves[1];
+
+	/* Zero for mapped IPv4; for IPv6 the upper halves are spread before they are mixed in. */
+	if (k->local.halves[0] | k->remote.halves[0]) {
+		a ^= siphash_rotate(k->local.halves[0] * UINT64_C(0x9e3779b97f4a7c15), 31);
+		b ^= siphash_rotate(k->remote.halves[0] * UINT64_C(0xc2b2ae3d27d4eb4f), 29);
+	}
+	return (uint32_t)siphash13_words(&s->flow_key, a, b, (uint64_t)k->local_port << 16 | k->remote_port);
+}
+
+static bool same_key(const struct flow_key *a, const struct flow_key *b)
+{
+	return a->remote_port == b->remote_port && a->local_port == b->local_port &&
+	       ipaddr_equal(&a->remote, &b->remote) && ipaddr_equal(&a->local, &b->local);
+}
+
+struct flow *flow_find(const struct stack *s, const struct flow_key *k)
+{
+	uint32_t hash = flow_hash(s, k);
+
+	for (struct flow *f = s->flows[hash & s->flow_mask]; f; f = f->chain)
+		if (f->hash == hash && same_key(&f->key, k))
+			return f;
+	return NULL;
+}
+
+void flow_insert(struct stack *s, struct flow *f)
+{
+	struct flow **bucket;
+
+	CHECK(!flow_find(s, &f->key));
+	f->hash = flow_hash(s, &f->key);
+	bucket = &s->flows[f->hash & s->flow_mask];
+	f->chain = *bucket;
+	*bucket = f;
+	s->flow_count++;
+	s->ports[0][f->key.local_port].flows++;
+}
+
+void flow_remove(struct stack *s, struct flow *f)
+{
+	struct flow **at = &s->flows[f->hash & s->flow_mask];
+
+	while (*at && *at != f)
+		at = &(*at)->chain;
+	CHECK(*at == f);
+	*at = f->chain;
+	f->chain = NULL;
+	s->flow_count--;
+	s->ports[0][f->key.local_port].flows--;
+}
+
+bool flows_init(struct stack *s)
+{
+	uint32_t buckets = 1024;
+
+	while (buckets < s->config.max_endpoints && buckets < UINT32_C(1) << 24)
+		buckets *= 2;
+	s->flow_mask = buckets - 1;
+	s->flows = calloc(buckets, sizeof(struct flow *));
+	return s->flows != NULL;
+}
+
+void flows_free(struct stack *s)
+{
+	free(s->flows);
+	s->flows = NULL;
+}
+
+const char *flows_check(const struct stack *s)
+{
+	uint32_t flows = 0, by_port = 0;
+
+	for (uint32_t i = 0; i <= s->flow_mask; i++) {
+		for (const struct flow *f = s->flows[i]; f; f = f->chain) {
+			if ((f->hash & s->flow_mask) != i || f->hash != flow_hash(s, &f->key))
+				return "flow table: a flow is in the wrong bucket";
+			if (flow_find(s, &f->key) != f)
+				return "flow table: two flows have one four-tuple";
+			flows++;
+		}
+	}
+	for (uint32_t n = 0; n < 65536; n++)
+		by_port += s->ports[0][n].flows;
+	return flows == s->flow_count && flows == by_port ? NULL : "flow table: the count of flows is wrong";
+}

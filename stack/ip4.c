@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* IPv4 (RFC 791, RFC 1122 3.2.1): what is accepted, and sending, with fragmentation where a packet is longer than its
+ * path takes. A host: nothing is ever forwarded. */
+#include "layers.h"
+
+#include <errno.h>
+
+#include "wire.h"
+
+#define IP4_HEADER 20u
+
+/* ---- in ---- */
+
+/* Options are not acted on, but each must lie within the header (RFC 1122 3.2.1.8). False, and the index of the bad
+ * byte in *bad. */
+static bool options_fit(const uint8_t *header, uint32_t header_len, uint32_t *bad)
+{
+	uint32_t i = IP4_HEADER;
+
+	while (i < header_len && header[i] != 0) {
+		if (header[i] == 1) {
+			i++;
+			continue;
+		}
+		if (i + 1 >= header_len || header[i + 1] < 2 || header[i + 1] > header_len - i) {
+			*bad = i;
+			return false;
+		}
+		i += header[i + 1];
+	}
+	return true;
+}
+
+/* Lengths, version and checksum; DROP_REASONS: all are right. */
+static enum drop check_header(const struct pkt *p, uint32_t *header_len, uint32_t *total)
+{
+	const struct ip4_header *ip = (const struct ip4_header *)p->data;
+
+	if (p->len < IP4_HEADER)
+		return DROP_IP_SHORT;
+	if (ip->version_ihl >> 4 != 4)
+		return DROP_IP_VERSION;
+	*header_len = (ip->version_ihl & 15u) * 4;
+	*total = be16(ip->total_length);
+	if (*header_len < IP4_HEADER || *total < *header_len || *total > p->len)
+		return DROP_IP_LENGTH;
+	if (!(p->flags & PKT_CSUM_GOOD) && csum_finish(csum_add(0, ip, *header_len)) != 0)
+		return DROP_IP_CHECKSUM;
+	return DROP_REASONS;
+}
+
+/* RFC 1122 3.2.1.3, RFC 1812 5.3.7: who may send to whom; DROP_REASONS: these may. */
+static enum drop check_addresses(const struct stack *s, const struct interface *i, uint32_t source,
+				 uint32_t destination, bool *broadcast)
+{
+	if (i->loopback)
+		return route_is_own(s, destination) ? DROP_REASONS : DROP_IP_DESTINATION;
+	if (ip4_is_loopback(source) || ip4_is_loopback(destination))
+		return DROP_IP_MARTIAN;
+	if (!route_is_own(s, destination)) {
+		/* Of the groups, only all-hosts, which needs no joining (RFC 1112 4). */
+		if (!route_is_broadcast(i, destination) && destination != be32(0xe0000001))
+			return DROP_IP_DESTINATION;
+		*broadcast = true;
+	}
+	if (ip4_is_multicast(source) || ip4_is_reserved(source) || route_is_broadcast(i, source))
+		return DROP_IP_SOURCE;
+	/* 0.0.0.0 is a host that has no address yet, and broadcasts. */
+	if (ip4_is_this_net(source) && (source || !*broadcast))
+		return DROP_IP_SOURCE;
+	return route_is_own(s, source) ? DROP_IP_MARTIAN : DROP_REASONS;
+}
+
+void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_broadcast)
+{
+	const struct ip4_header *ip = (const struct ip4_header *)p->data;
+	uint32_t header_len = 0, total = 0, bad = 0;
+	struct ip_received rx;
+	enum drop reason;
+
+	count(s, COUNT_IP_RECEIVED);
+	reason = check_header(p, &header_len, &total);
+	if (reason == DROP_REASONS)
+		reason = check_addresses(s, i, ip->source, ip->destination, &link_broadcast);
+	if (reason != DROP_REASONS) {
+		pkt_drop(s, p, reason);
+		return;
+	}
+	rx = (struct ip_received){
+		.source = ipaddr_from_ip4(ip->source), .destination = ipaddr_from_ip4(ip->destination),
+		.interface = i->number, .protocol = ip->protocol, .ttl = ip->ttl, .tos = ip->tos,
+		.to_broadcast = link_broadcast, .header = p->data, .header_len = header_len,
+	};
+	p->data += header_len;
+	p->len = total - header_len;  /* what follows is the link's padding */
+	if (header_len > IP4_HEADER && !options_fit(rx.header, header_len, &bad)) {
+		icmp_send_error(s, p, &rx, ICMP_PARAMETER, 0, bad << 24);
+		pkt_drop(s, p, DROP_IP_OPTIONS);
+		return;
+	}
+	if (ip->fragment & be16(IP4_MF | IP4_OFFSET))
+		fragment_receive(s, p, &rx);
+	else
+		ip4_deliver(s, p, &rx);
+}
+
+void ip4_deliver(struct stack *s, struct pkt *p, const struct ip_received *rx)
+{
+	count(s, COUNT_IP_DELIVERED);
+	switch (rx->protocol) {
+	case PROTOCOL_TCP:
+		tcp_receive(s, p, rx);
+		break;
+	case PROTOCOL_UDP:
+		udp_receive(s, p, rx);
+		break;
+	case PROTOCOL_ICMP:
+		icmp_receive(s, p, rx);
+		break;
+	default:
+		icmp_send_error(s, p, rx, ICMP_UNREACHABLE, 2, 0);
+		pkt_drop(s, p, DROP_IP_PROTOCOL);
+	}
+}
+
+/* ---- out ---- */
+
+/* RFC 6864 4.3: IDs of packets that may be fragmented do not repeat soon for one source, destination and protocol. */
+static uint16_t next_id(struct stack *s, const struct ip_send *send)
+{
+	uint64_t hash = siphash13_words(&s->port_key, send->path->source.halves[1], send->path->destination.halves[1],
+					send->protocol);
+
+	return s->ip_ids[hash % (sizeof(s->ip_ids) / sizeof(s->ip_ids[0]))]++;
+}
+
+static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)
+{
+	struct ip4_header *ip;
+
+	CHECK(pkt_headroom(p) >= IP4_HEADER && p->len + IP4_HEADER <= UINT16_MAX);
+	p->data -= IP4_HEADER;
+	p->len += IP4_HEADER;
+	p->csum_start += IP4_HEADER;
+	p->header_len += IP4_HEADER;
+	ip = (struct ip4_header *)p->data;
+	ip->version_ihl = 0x45;
+	ip->tos = send->tos;
+	ip->total_length = be16((uint16_t)p->len);
+	ip->id = be16(id);
+	ip->fragment = be16(fragment);
+	ip->ttl = send->ttl ? send->ttl : 1;  /* RFC 1122 3.2.1.7: never 0 */
+	ip->protocol = send->protocol;
+	ip->checksum = 0;
+	ip->source = ipaddr_ip4(&send->path->source);
+	ip->destination = ipaddr_ip4(&send->path->destination);
+	ip->checksum = csum_finish(csum_add(0, ip, IP4_HEADER));
+}
+
+/* A packet with its IP header, to the link: finds the MAC. */
+static int transmit(struct stack *s, struct interface *i, struct pkt *p, const struct path *path)
+{
+	uint32_t next_hop = ipaddr_ip4(&path->next_hop);
+	uint8_t mac[6];
+
+	if (i->loopback) {
+		interface_transmit(s, i, p);
+		return 0;
+	}
+	if (ip4_is_multicast(next_hop)) {
+		eth_multicast_mac(next_hop, mac);
+		eth_send(s, i, p, mac, ETH_TYPE_IP4);
+		return 0;
+	}
+	if (route_is_broadcast(i, next_hop)) {
+		memset(mac, 0xff, sizeof(mac));
+		eth_send(s, i, p, mac, ETH_TYPE_IP4);
+		return 0;
+	}
+	return neighbour_send(s, i, next_hop, p);
+}
+
+/* The payload of a packet of any link, in as many packets of this one as the path needs (RFC 791 2.3). */
+static int send_copied(struct stack *s, struct interface *i, struct pkt *p, const struct ip_send *send)
+{
+	uint32_t room = (send->path->mtu - IP4_HEADER) & ~7u;
+	bool whole = p->len + IP4_HEADER <= send->path->mtu;
+	uint16_t id = next_id(s, send);
+	int result = 0;
+
+	for (uint32_t offset = 0; offset < p->len || offset == 0; offset += room) {
+		uint32_t n = whole || p->len - offset <= room ? p->len - offset : room;
+		uint16_t more = offset + n < p->len ? IP4_MF : 0;
+		uint16_t df = whole && send->dont_fragment ? IP4_DF : 0;
+		struct pkt *piece = pkt_borrow(s, send->path);
+
+		if (!piece || pkt_tailroom(piece) < n) {
+			if (piece)
+				pkt_done(s, piece);
+			result = -ENOBUFS;
+			break;
+		}
+		memcpy(piece->data, p->data + offset, n);
+		piece->len = n;
+		push_header(piece, send, df ? 0 : id, df | more | (uint16_t)(offset / 8));
+		count(s, whole ? COUNT_IP_SENT : COUNT_IP_FRAGMENTS_SENT);
+		result = transmit(s, i, piece, send->path);
+		if (result || whole)
+			break;
+	}
+	pkt_done(s, p);
+	return result;
+}
+
+int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
+{
+	struct interface *i = stack_interface_or_null(s, send->path->interface);
+	bool fits = p->gso_size || p->len + IP4_HEADER <= send->path->mtu;
+
+	if (!i) {
+		pkt_drop(s, p, DROP_IP_NO_ROUTE);
+		return -ENETUNREACH;
+	}
+	if (!fits && (send->dont_fragment || p->len + IP4_HEADER > UINT16_MAX)) {
+		pkt_drop(s, p, DROP_IP_TOO_LONG);
+		return -EMSGSIZE;
+	}
+	if (!fits || p->link != i->link) {
+		CHECK(!p->gso_size && !(p->flags & PKT_CSUM_PARTIAL));
+		return send_copied(s, i, p, send);
+	}
+	/* Who makes super-frames looks at the link first: the path and its link are one decision. */
+	CHECK(!p->gso_size || (i->link->flags & LINK_TSO));
+	push_header(p, send, send->dont_fragment ? 0 : next_id(s, send), send->dont_fragment ? IP4_DF : 0);
+	count(s, COUNT_IP_SENT);
+	return transmit(s, i, p, send->path);
+}

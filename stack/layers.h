@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of stack/ below TCP ask of each other; nobody outside this folder includes it. Addresses of type
+ * uint32_t are IPv4 in network order. A function that takes a packet has released or sent it when it returns. */
+#ifndef LIGHT_LAYERS_H
+#define LIGHT_LAYERS_H
+
+#include "core.h"
+
+/* stack.c: out-queues. */
+/* Takes the packet: sent with the burst, or dropped when the link has no carrier or takes no more. */
+void interface_transmit(struct stack *, struct interface *, struct pkt *);
+void interface_flush(struct stack *, struct interface *);
+void stack_log(struct stack *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* eth.c */
+void eth_receive(struct stack *, struct interface *, struct pkt *);
+void eth_send(struct stack *, struct interface *, struct pkt *, const uint8_t destination[6], uint16_t type);
+void eth_multicast_mac(uint32_t group, uint8_t mac[6]);
+
+/* arp.c */
+void arp_receive(struct stack *, struct interface *, struct pkt *);
+/* mac NULL: broadcast. */
+void arp_request(struct stack *, struct interface *, uint32_t target, const uint8_t *mac);
+void arp_announce(struct stack *, struct interface *, struct interface_address *);
+
+/* neighbor.c */
+bool neighbours_init(struct stack *);
+void neighbours_free(struct stack *);
+int neighbour_send(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
+/* What an ARP packet tells. solicited: a reply to us; create: also when unknown. */
+void neighbour_learn(struct stack *, struct interface *, uint32_t ip, const uint8_t mac[6], bool solicited, bool create);
+const char *neighbours_check(const struct stack *);
+
+/* route.c */
+bool routes_init(struct stack *);
+void routes_free(struct stack *);
+bool route_is_own(const struct stack *, uint32_t);
+/* Limited, or directed to a subnet of this interface. */
+bool route_is_broadcast(const struct interface *, uint32_t);
+/* Of any interface; for senders. */
+bool route_is_any_broadcast(const struct stack *, uint32_t);
+/* Our address for talking to a neighbour on an interface; 0: none. */
+uint32_t route_source(const struct interface *, uint32_t neighbour);
+void route_changed(struct stack *);
+
+/* pmtu.c */
+bool pmtu_init(struct stack *);
+void pmtu_free(struct stack *);
+
+/* ip4.c */
+/* link_broadcast: the frame was not addressed to us alone. */
+void ip4_receive(struct stack *, struct interface *, struct pkt *, bool link_broadcast);
+/* Hands a complete datagram (data at layer 4) to its protocol. */
+void ip4_deliver(struct stack *, struct pkt *, const struct ip_received *);
+
+/* fragment.c */
+bool fragments_init(struct stack *);
+void fragments_free(struct stack *);
+/* data at the fragment's payload, received->header at its IP header. */
+void fragment_receive(struct stack *, struct pkt *, const struct ip_received *);
+uint32_t fragments_held(const struct stack *);
+size_t fragments_bytes(const struct stack *);
+const char *fragments_check(const struct stack *);
+
+/* icmp.c */
+/* The same as a received ICMP error of this type and code, about a packet of ours that never left (data at its IP header). */
+void icmp_report_own(struct stack *, const struct pkt *, uint8_t type, uint8_t code);
+
+/* loopback.c */
+struct link *loopback_new(struct stack *);
+void loopback_free(struct stack *);
+bool loopback_pending(const struct stack *);
+/* A packet of 64 KB, for building what must be cut into fragments; NULL: none. */
+struct pkt *loopback_borrow(struct stack *);
+
+/* ports.c, demux.c */
+bool ports_init(struct stack *);
+void ports_free(struct stack *);
+/* May this bound stream socket begin to listen, given who else listens there? 0 or -EADDRINUSE. */
+int port_may_listen(struct stack *, const struct endpoint *);
+const char *ports_check(const struct stack *);
+bool flows_init(struct stack *);
+void flows_free(struct stack *);
+const char *flows_check(const struct stack *);
+
+/* endpoint.c */
+bool endpoints_init(struct stack *);
+void endpoints_free(struct stack *);
+const char *endpoints_check(const struct stack *);
+
+/* udp.c */
+/* Sends n bytes at once, as ep_send_to does: the length or -errno. */
+int64_t udp_send_to(struct stack *, struct endpoint *, const void *, uint32_t n, const struct ep_name *to);
+
+#endif
