@@ -11,7 +11,7 @@
 
 enum request_op {
 	REQ_PING = 1,       /* answered: a barrier */
-	REQ_OPEN,           /* line from the stock; a = enum ep_type */
+	REQ_OPEN,           /* line from the stock; a = enum ep_type, b = its generation */
 	REQ_BIND,           /* addr, port */
 	REQ_LISTEN,         /* a = backlog */
 	REQ_CONNECT,        /* addr, port; port 0 and flags & REQ_DISSOLVE: AF_UNSPEC */

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sleeping and waking between programs and the daemon (doorbell.h). Futexes are shared ones: the words lie in memfds. */
+#include "ipc/doorbell.h"
+
+#include <linux/futex.h>
+#include <time.h>
+
+#include "ipc/raw.h"
+
+nsec doorbell_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (nsec)t.tv_sec * NSEC_PER_SEC + (nsec)t.tv_nsec;
+}
+
+int doorbell_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until)
+{
+	nsec now = doorbell_now(), limit;
+	struct timespec t;
+	long rc;
+
+	if (until <= now)
+		return -ETIMEDOUT;
+	limit = until - now < DOORBELL_LIFE_CHECK ? until - now : DOORBELL_LIFE_CHECK;
+	t.tv_sec = (time_t)(limit / NSEC_PER_SEC);
+	t.tv_nsec = (long)(limit % NSEC_PER_SEC);
+	rc = raw_call6(SYS_futex, (long)word, FUTEX_WAIT, expected, (long)&t, 0, 0);
+	if (rc == -ETIMEDOUT && doorbell_now() < until)
+		return 0;
+	return rc == -EINTR || rc == -ETIMEDOUT ? (int)rc : 0;
+}
+
+void doorbell_wake(_Atomic uint32_t *word)
+{
+	raw_call6(SYS_futex, (long)word, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
+bool doorbell_wake_if_asleep(_Atomic uint32_t *word)
+{
+	if (atomic_load_explicit(word, memory_order_relaxed) == 0 || atomic_exchange(word, 0) == 0)
+		return false;
+	doorbell_wake(word);
+	return true;
+}
+
+static void wake_daemon(const struct region *r, int bell)
+{
+	_Atomic uint32_t *sleeps = &region_family(r)->daemon_sleeps;
+	const uint64_t one = 1;
+
+	if (atomic_load_explicit(sleeps, memory_order_relaxed) && atomic_exchange(sleeps, 0))
+		raw_call3(SYS_write, bell, (long)&one, sizeof(one));
+}
+
+/* Both read-modify-writes are full fences between the event and the look at daemon_sleeps. */
+void doorbell_ring_lane(const struct region *r, uint32_t session, uint32_t lane, int bell)
+{
+	atomic_fetch_or(&region_session(r, session)->doorbell[lane / 64], UINT64_C(1) << (lane % 64));
+	wake_daemon(r, bell);
+}
+
+void doorbell_ring_control(const struct region *r, uint32_t session, int bell)
+{
+	atomic_exchange(&region_session(r, session)->control, 1);
+	wake_daemon(r, bell);
+}
+
+bool doorbell_daemon_alive(const struct region *r)
+{
+	return !(atomic_load_explicit(&region_family(r)->alive, memory_order_relaxed) & FUTEX_OWNER_DIED);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* When to sleep and when to wake. One rule on both sides (model/doorbell.pml proves it):
+ *
+ *	sleeper: publish "I sleep"; full fence; look again; sleep
+ *	waker:   publish the event; full fence; exchange "sleeps" for "awake"; wake only if it was set
+ *
+ * The sleeper's futex word is the word in which it publishes, so a wake between its look and its sleep is not lost: the word has changed and
+ * the kernel refuses to sleep. The daemon fences once a turn for all events of the turn. */
+#ifndef LIGHT_IPC_DOORBELL_H
+#define LIGHT_IPC_DOORBELL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/region.h"
+#include "stack/base/nsec.h"
+
+static inline void doorbell_fence(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* A sleeper looks at the daemon's life at least this often. Everything else wakes it at once; only the sudden death of the daemon does
+ * not (the kernel marks family_page.alive, and wakes nobody who sleeps on another word). */
+#define DOORBELL_LIFE_CHECK (250 * NSEC_PER_MSEC)
+
+/* CLOCK_MONOTONIC. */
+nsec doorbell_now(void);
+/* Sleeps while *word == expected, at most until `until` and at most DOORBELL_LIFE_CHECK: 0 woken (or the word differs), -EINTR,
+ * -ETIMEDOUT. */
+int doorbell_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until);
+/* Wakes all who sleep on it. */
+void doorbell_wake(_Atomic uint32_t *word);
+/* Waker's second half, after the fence: true if somebody slept (whoever it was has been woken). */
+bool doorbell_wake_if_asleep(_Atomic uint32_t *word);
+
+/* The program: tells the daemon that lane has requests; `bell` is the family's eventfd. */
+void doorbell_ring_lane(const struct region *, uint32_t session, uint32_t lane, int bell);
+/* ... that wanted lanes or waitsets changed. */
+void doorbell_ring_control(const struct region *, uint32_t session, int bell);
+
+/* false: the daemon's thread is dead, or it said goodbye. */
+bool doorbell_daemon_alive(const struct region *);
+
+#endif
