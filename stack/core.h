@@ -143,7 +143,9 @@ struct endpoint {
 	bool bound, closed;           /* bound: ports.c has it; closed: the owner let go; no more events but EP_RELEASED */
 	bool listening;               /* ep_listen succeeded */
 	bool released;                /* over: only EP_RELEASED is still to be taken */
-	bool oob_inline, waiting;     /* waiting: udp.c has datagrams that the link could not take yet */
+	bool oob_inline;
+	bool waiting;                 /* udp.c has datagrams that the link could not take yet */
+	bool local_chosen;            /* udp.c chose the local address at connect: dissolving forgets it */
 	uint32_t receive_low;         /* SO_RCVLOWAT */
 	bool reuse_addr, reuse_port, broadcast, freebind, pktinfo, recv_err, keepalive, autotune_off;
 	uint8_t shut;                 /* enum ep_how bits done by the owner */

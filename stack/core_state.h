@@ -56,6 +56,7 @@ struct port {
 };
 
 struct stack {
+	char name[32];
 	nsec now;
 	struct stack_config config;    /* defaults filled in */
 	struct wheel wheel;

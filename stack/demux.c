@@ -78,7 +78,7 @@ void flows_free(struct stack *s)
 
 const char *flows_check(const struct stack *s)
 {
-	uint32_t flows = 0, by_port = 0;
+	uint32_t flows = 0;
 
 	for (uint32_t i = 0; i <= s->flow_mask; i++) {
 		for (const struct flow *f = s->flows[i]; f; f = f->chain) {
@@ -86,10 +86,10 @@ const char *flows_check(const struct stack *s)
 				return "flow table: a flow is in the wrong bucket";
 			if (flow_find(s, &f->key) != f)
 				return "flow table: two flows have one four-tuple";
+			if (s->ports[0][f->key.local_port].flows == 0)
+				return "flow table: a flow's port is not counted";
 			flows++;
 		}
 	}
-	for (uint32_t n = 0; n < 65536; n++)
-		by_port += s->ports[0][n].flows;
-	return flows == s->flow_count && flows == by_port ? NULL : "flow table: the count of flows is wrong";
+	return flows == s->flow_count ? NULL : "flow table: the count of flows is wrong";
 }

@@ -78,6 +78,8 @@ bool ports_init(struct stack *);
 void ports_free(struct stack *);
 /* May this bound stream socket begin to listen, given who else listens there? 0 or -EADDRINUSE. */
 int port_may_listen(struct stack *, const struct endpoint *);
+/* How well a bound endpoint fits a packet; negative: not at all. */
+int port_score(const struct endpoint *, const struct flow_key *);
 const char *ports_check(const struct stack *);
 bool flows_init(struct stack *);
 void flows_free(struct stack *);
@@ -89,6 +91,8 @@ void endpoints_free(struct stack *);
 const char *endpoints_check(const struct stack *);
 
 /* udp.c */
+/* Tries again what a link could not take. */
+unsigned udp_send_waiting(struct stack *);
 /* Sends n bytes at once, as ep_send_to does: the length or -errno. */
 int64_t udp_send_to(struct stack *, struct endpoint *, const void *, uint32_t n, const struct ep_name *to);
 

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An instance: made, turned, asked and freed. A turn takes a burst from each link, fires what is due, sends what may be
+ * sent, and hands each link its packets at once; nothing is done between turns that a turn would not see. */
+#include "layers.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wire.h"
+
+#define RETRY (20 * NSEC_PER_USEC)  /* when a link was full, or had no packet */
+
+static const struct {
+	const char *name, *sentence;
+} drop_texts[] = {
+#define X(name, sentence) { #name, sentence },
+#include "drops.def"
+#undef X
+}, count_texts[] = {
+#define X(name, sentence) { #name, sentence },
+#include "counts.def"
+#undef X
+};
+
+/* ---- packets and links, for the layers ---- */
+
+struct pkt *pkt_borrow(struct stack *s, const struct path *path)
+{
+	struct interface *i = stack_interface_or_null(s, path->interface);
+	struct pkt *p;
+
+	if (!i) {
+		drop_count(s, DROP_IP_NO_ROUTE);
+		return NULL;
+	}
+	if (i->out_count == STACK_BURST)
+		interface_flush(s, i);
+	if (i->out_count == STACK_BURST) {
+		drop_count(s, DROP_LINK_FULL);
+		return NULL;
+	}
+	if (i->link->ops->borrow(i->link, &p, 1) == 1)
+		return p;
+	drop_count(s, DROP_LINK_NO_PACKET);
+	return NULL;
+}
+
+void pkt_done(struct stack *s, struct pkt *p)
+{
+	(void)s;
+	p->link->ops->release(p->link, &p, 1);
+}
+
+void pkt_drop(struct stack *s, struct pkt *p, enum drop reason)
+{
+	drop_count(s, reason);
+	pkt_done(s, p);
+}
+
+void interface_flush(struct stack *s, struct interface *i)
+{
+	unsigned taken;
+
+	if (!i->out_count)
+		return;
+	taken = i->link->ops->transmit(i->link, i->out, i->out_count);
+	CHECK(taken <= i->out_count);
+	s->counts[COUNT_TX_FRAMES] += taken;
+	i->out_count -= taken;
+	memmove(i->out, i->out + taken, i->out_count * sizeof(i->out[0]));
+	i->out_retry = i->out_count ? s->now + RETRY : 0;
+}
+
+void interface_transmit(struct stack *s, struct interface *i, struct pkt *p)
+{
+	if (!i->link->up) {
+		pkt_drop(s, p, DROP_LINK_DOWN);
+		return;
+	}
+	if (i->out_count == STACK_BURST)
+		interface_flush(s, i);
+	if (i->out_count == STACK_BURST)
+		pkt_drop(s, p, DROP_LINK_FULL);
+	else
+		i->out[i->out_count++] = p;
+}
+
+void stack_log(struct stack *s, const char *format, ...)
+{
+	char line[256];
+	va_list arguments;
+
+	if (!s->config.log)
+		return;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	s->config.log(s->config.log_context, line);
+}
+
+/* ---- an instance ---- */
+
+void stack_config_init(struct stack_config *config)
+{
+	*config = (struct stack_config){ .name = "light", .max_endpoints = 65536 };
+	tcp_settings_linux(&config->tcp);
+}
+
+static void fill_defaults(struct stack_config *c)
+{
+	if (!c->max_endpoints)
+		c->max_endpoints = 65536;
+	if (!c->max_fragments)
+		c->max_fragments = 4 << 20;
+	if (!c->max_neighbours)
+		c->max_neighbours = 1024;
+	if (!c->icmp_errors_per_second)
+		c->icmp_errors_per_second = 100;
+	if (!c->icmp_errors_burst)
+		c->icmp_errors_burst = 50;
+	if (!c->ttl)
+		c->ttl = 64;
+}
+
+static bool init_chance(struct stack *s)
+{
+	rng_seed(&s->rng, s->config.secret);
+	s->flow_key = siphash_key_for(s->config.secret, 1);
+	s->port_key = siphash_key_for(s->config.secret, 2);
+	for (unsigned i = 0; i < sizeof(s->ip_ids) / sizeof(s->ip_ids[0]); i++)
+		s->ip_ids[i] = (uint16_t)rng_u32(&s->rng);
+	s->icmp_tokens = NSEC_PER_SEC / s->config.icmp_errors_per_second * s->config.icmp_errors_burst;
+	return true;
+}
+
+static bool init_loopback(struct stack *s)
+{
+	struct link *link = loopback_new(s);
+	struct ipaddr localhost = ipaddr_from_ip4(be32(0x7f000001));
+	int number;
+
+	if (!link)
+		return false;
+	number = stack_add_link(s, link, "lo");
+	if (number < 0)
+		return false;
+	s->loopback_number = (uint32_t)number;
+	return stack_add_address(s, number, &localhost, 8) == 0;
+}
+
+struct stack *stack_new(const struct stack_config *config)
+{
+	struct stack *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->config = *config;
+	fill_defaults(&s->config);
+	snprintf(s->name, sizeof(s->name), "%s", config->name ? config->name : "light");
+	s->config.name = s->name;
+	wheel_init(&s->wheel, 0);
+	if (init_chance(s) && endpoints_init(s) && routes_init(s) && pmtu_init(s) && neighbours_init(s) &&
+	    fragments_init(s) && ports_init(s) && flows_init(s) && init_loopback(s) && tcp_init(s) == 0)
+		return s;
+	stack_free(s);
+	return NULL;
+}
+
+void stack_free(struct stack *s)
+{
+	if (!s)
+		return;
+	if (s->tcp)
+		tcp_free(s);
+	if (s->endpoints.memory)
+		endpoints_free(s);
+	neighbours_free(s);
+	for (uint32_t n = 1; n <= s->interface_count; n++) {
+		struct interface *i = s->interfaces[n];
+
+		if (i->out_count)
+			i->link->ops->release(i->link, i->out, i->out_count);
+		free(i);
+	}
+	fragments_free(s);
+	pmtu_free(s);
+	routes_free(s);
+	ports_free(s);
+	flows_free(s);
+	loopback_free(s);
+	free(s);
+}
+
+int stack_add_link(struct stack *s, struct link *link, const char *name)
+{
+	struct interface *i;
+
+	if (s->interface_count == STACK_INTERFACES)
+		return -ENOBUFS;
+	i = calloc(1, sizeof(*i));
+	if (!i)
+		return -ENOMEM;
+	i->stack = s;
+	i->number = ++s->interface_count;
+	snprintf(i->name, sizeof(i->name), "%s", name ? name : "");
+	i->link = link;
+	i->loopback = link->flags & LINK_LOOPBACK;
+	s->interfaces[i->number] = i;
+	return (int)i->number;
+}
+
+int stack_loopback(const struct stack *s)
+{
+	return (int)s->loopback_number;
+}
+
+bool stack_interface(const struct stack *s, int number, struct stack_interface *out)
+{
+	const struct interface *i = number > 0 ? stack_interface_or_null(s, (uint32_t)number) : NULL;
+
+	if (!i)
+		return false;
+	*out = (struct stack_interface){ .link = i->link };
+	memcpy(out->name, i->name, sizeof(out->name));
+	if (i->address_count) {
+		out->addr = i->addresses[0].addr;
+		out->prefix = i->addresses[0].prefix;
+	}
+	return true;
+}
+
+/* ---- turning ---- */
+
+void stack_at(struct stack *s, nsec now)
+{
+	if (now > s->now)
+		s->now = now;
+}
+
+nsec stack_now(const struct stack *s)
+{
+	return s->now;
+}
+
+static unsigned receive_burst(struct stack *s, struct interface *i)
+{
+	struct pkt *burst[STACK_BURST];
+	unsigned n = i->link->ops->receive(i->link, burst, STACK_BURST);
+
+	s->counts[COUNT_RX_FRAMES] += n;
+	for (unsigned k = 0; k < n; k++) {
+		if (k + 1 < n)
+			__builtin_prefetch(burst[k + 1]->data);
+		if (i->loopback)
+			ip4_receive(s, i, burst[k], false);
+		else
+			eth_receive(s, i, burst[k]);
+	}
+	return n;
+}
+
+unsigned stack_turn(struct stack *s, nsec now)
+{
+	unsigned work = 0;
+
+	stack_at(s, now);
+	/* Packets before timers: an ACK that is already here must be seen before its retransmission timer. */
+	for (uint32_t n = 1; n <= s->interface_count; n++)
+		work += receive_burst(s, s->interfaces[n]);
+	work += wheel_advance(&s->wheel, s->now, s);
+	work += tcp_output_ready(s);
+	work += udp_send_waiting(s);
+	for (uint32_t n = 1; n <= s->interface_count; n++)
+		interface_flush(s, s->interfaces[n]);
+	return work;
+}
+
+nsec stack_deadline(const struct stack *s)
+{
+	/* Only the kept answer changes in there: whoever asks has the instance to itself. */
+	nsec due = wheel_next(&((struct stack *)(uintptr_t)s)->wheel);
+
+	if (loopback_pending(s) || tcp_output_pending(s))
+		return s->now;
+	for (uint32_t n = 1; n <= s->interface_count; n++) {
+		const struct interface *i = s->interfaces[n];
+
+		if (i->out_count && i->out_retry < due)
+			due = i->out_retry;
+	}
+	if (!list_empty(&s->udp_waiting) && s->now + RETRY < due)
+		due = s->now + RETRY;
+	return due < s->now ? s->now : due;
+}
+
+/* ---- looking inside ---- */
+
+bool stack_counter(const struct stack *s, unsigned i, struct stack_counter *out)
+{
+	if (i < DROP_REASONS) {
+		*out = (struct stack_counter){ drop_texts[i].name, drop_texts[i].sentence, s->drops[i] };
+		return true;
+	}
+	i -= DROP_REASONS;
+	if (i >= COUNT_TOTALS)
+		return false;
+	*out = (struct stack_counter){ count_texts[i].name, count_texts[i].sentence, s->counts[i] };
+	return true;
+}
+
+void stack_memory(const struct stack *s, struct stack_memory *out)
+{
+	*out = (struct stack_memory){
+		.pools = pool_bytes(&s->endpoints) + fragments_bytes(s) + tcp_pool_bytes(s),
+		.endpoints = s->endpoints.used, .packets_held = s->packets_held,
+		.fragments_held = fragments_held(s), .extents_lent = s->extents_lent,
+	};
+	for (uint32_t n = 1; n <= s->interface_count; n++)
+		out->packets_held += s->interfaces[n]->out_count;
+	tcp_memory(s, out);
+}
+
+const char *stack_check(const struct stack *s)
+{
+	const char *(*const checks[])(const struct stack *) = {
+		neighbours_check, fragments_check, ports_check, flows_check, endpoints_check, tcp_check,
+	};
+	const char *wrong = wheel_check(&s->wheel);
+
+	for (unsigned i = 0; !wrong && i < sizeof(checks) / sizeof(checks[0]); i++)
+		wrong = checks[i](s);
+	return wrong;
+}
