@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NSEC, U32, BOOLEAN };
+enum kind { NSEC, U32, U8, BOOLEAN };
 
 struct field {
 	const char *name;
@@ -29,6 +29,9 @@ static const struct field fields[] = {
 	{ "max_endpoints", U32, offsetof(struct stack_config, max_endpoints) },
 	{ "max_fragments", U32, offsetof(struct stack_config, max_fragments) },
 	{ "max_neighbours", U32, offsetof(struct stack_config, max_neighbours) },
+	{ "icmp_errors_per_second", U32, offsetof(struct stack_config, icmp_errors_per_second) },
+	{ "icmp_errors_burst", U32, offsetof(struct stack_config, icmp_errors_burst) },
+	{ "ttl", U8, offsetof(struct stack_config, ttl) },
 };
 
 static bool set_number(struct stack_config *config, const struct field *f, uint64_t value)
@@ -41,6 +44,9 @@ static bool set_number(struct stack_config *config, const struct field *f, uint6
 	case U32:
 		*(uint32_t *)at = (uint32_t)value;
 		return value <= UINT32_MAX;
+	case U8:
+		*(uint8_t *)at = (uint8_t)value;
+		return value <= UINT8_MAX;
 	case BOOLEAN:
 		*(bool *)at = value;
 		return value <= 1;

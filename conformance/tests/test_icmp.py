@@ -293,6 +293,16 @@ def test_errors_are_rate_limited_and_echo_is_not():
     assert errors(s) == [(3, 3)]
 
 
+# covers: 1812-4.3.2.8-rate
+@pytest.mark.parametrize('rate,burst', [(5, 3), (50, 10)])
+def test_the_rate_of_errors_is_configurable(rate, burst):
+    s = Stack(icmp_errors_per_second=rate, icmp_errors_burst=burst)
+    for _ in range(500):
+        s.inject(closed_port(b'x'))
+        s.run(0.01)
+    assert errors(s).count((3, 3)) == pytest.approx(5 * rate + burst, abs=2)
+
+
 def syn_sent(s):
     p = Peer(s, port=80)
     sock = s.stream().connect(HOST, 80)

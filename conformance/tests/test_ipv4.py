@@ -221,6 +221,17 @@ def test_ttl_of_what_is_sent():
     assert all(f[IP].ttl > 0 for f in s.sent(IP)) and s.oracle.seen['icmp 0'] and s.oracle.seen['icmp 3']
 
 
+# covers: 1122-3.2.1.7-def
+def test_the_default_ttl_is_configurable():
+    s = Stack(ttl=99)
+    s.udp(5000).sendto(b'x', HOST, 9)
+    assert s.one(UDP)[IP].ttl == 99
+    s.inject(echo())
+    assert s.one(ICMP)[IP].ttl == 99
+    s.stream().connect(HOST, 80)
+    assert s.one(TCP)[IP].ttl == 99
+
+
 # covers: 1122-3.2.1.7-ttl1
 def test_a_ttl_below_two_is_delivered():
     r = Receiver()
