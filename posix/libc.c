@@ -139,6 +139,17 @@ static int raw_posix_spawnp(pid_t *restrict pid, const char *restrict path, cons
 	return libc.posix_spawnp(pid, path, actions, attributes, argv, envp);
 }
 
+static int raw_execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	libc_init();
+	return libc.execvpe(file, argv, envp);
+}
+
+static int raw_fexecve(int fd, char *const argv[], char *const envp[])
+{
+	return (int)answer(system_call(SYS_execveat, fd, WORD(""), WORD(argv), WORD(envp), AT_EMPTY_PATH, 0));
+}
+
 static FILE *raw_fdopen(int fd, const char *mode)
 {
 	libc_init();

@@ -26,7 +26,7 @@
 	CALL(tee) CALL(vmsplice) CALL(pread) CALL(preadv2) CALL(pwritev2) CALL(poll) CALL(ppoll) CALL(select) \
 	CALL(pselect) CALL(epoll_create) CALL(epoll_create1) CALL(epoll_ctl) CALL(epoll_wait) \
 	CALL(epoll_pwait) CALL(epoll_pwait2) CALL(fcntl) CALL(ioctl) CALL(dup) CALL(dup2) CALL(dup3) \
-	CALL(close_range) CALL(execve) CALL(fork) CALL(posix_spawn) CALL(posix_spawnp) CALL(fdopen)
+	CALL(close_range) CALL(execve) CALL(execvpe) CALL(fexecve) CALL(fork) CALL(posix_spawn) CALL(posix_spawnp) CALL(fdopen)
 
 struct libc {
 #define LIBC_MEMBER(name) __typeof__(name) *name;

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How the library comes to life: settings, the session, and how it goes from one program image to the next. */
+#ifndef LIGHT_POSIX_START_H
+#define LIGHT_POSIX_START_H
+
+#include "posix/fdtable.h"
+
+/* One line on stderr, without stdio (a program may be anywhere in it). */
+void complain(const char *what, const char *detail);
+/* Settings of the environment if the constructor has not run yet. */
+void start_early(void);
+/* The path of this library, for LD_PRELOAD of programs whose environment forgot it; "" if unknown. */
+extern char library_path[4096];
+
+/* fork.c: to be registered once; and around a raw fork (vfork, clone by syscall). */
+void fork_register(void);
+void fork_before(void);
+void fork_in_parent(void);
+void fork_in_child(void);
+
+/* exec.c */
+struct handover;
+/* The environment to exec with; *h for handover_undo when the exec failed. No Light socket to inherit: envp itself. */
+char **handover_prepare(struct handover *h, char *const *envp);
+void handover_undo(struct handover *h);
+void handover_take_up(const char *value);
+struct handover {
+	char **environment;     /* NULL: nothing was prepared */
+	size_t bytes;
+	int memfd;
+};
+
+#endif
