@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* RFC 9293 3.10.1 (OPEN), 3.10.7.3 (SYN-SENT), figure 8 (simultaneous open); RFC 7323 and RFC 2018 negotiation. */
+#include "active_open.h"
+
+#include <errno.h>
+
+#include "close.h"
+#include "output.h"
+#include "recv.h"
+#include "timers.h"
+
+/* What the peer's SYN offers and we offered too. */
+static void negotiate(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	c->peer_mss = s->has & SEG_HAS_MSS && s->mss ? s->mss : TCP_MSS_DEFAULT;
+	c->ts_on = c->ts_on && s->has & SEG_HAS_TS;
+	c->sack_on = c->sack_on && s->has & SEG_HAS_SACK_OK;
+	c->scale_on = c->scale_on && s->has & SEG_HAS_SCALE;
+	if (c->scale_on)
+		c->snd_scale = s->scale;
+	else
+		c->rcv_scale = 0;
+	if (c->ts_on) {
+		c->ts_recent = s->tsval;
+		c->ts_recent_at = c->stack->now;
+	}
+}
+
+/* The peer's SYN is in: its numbers become ours to follow. */
+static void take_syn(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	uint32_t offered = c->rcv_adv - c->rcv_nxt;
+
+	c->irs = s->seq;
+	c->rcv_nxt = s->seq + 1;
+	c->rcv_adv = c->rcv_nxt + offered;
+	c->last_ack_sent = c->rcv_nxt;
+	negotiate(c, s);
+}
+
+/* RFC 9293: SND.WND, SND.WL1 and SND.WL2 of the segment that establishes. */
+static void take_first_window(struct tcp_conn *c, const struct tcp_segment *s, bool scaled)
+{
+	c->snd_wnd = (uint32_t)s->window << (scaled && c->scale_on ? c->snd_scale : 0);
+	c->max_snd_wnd = c->snd_wnd > c->max_snd_wnd ? c->snd_wnd : c->max_snd_wnd;
+	c->snd_wl1 = s->seq;
+	c->snd_wl2 = s->ack;
+}
+
+static void take_handshake_rtt(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	nsec rtt = 0;
+
+	if (!c->syn_retransmitted)
+		rtt = c->stack->now - c->timed_at;
+	else if (c->ts_on && s->has & SEG_HAS_TS)
+		rtt = (conn_ts_now(c->stack, c->ts_offset) - s->tsecr) * NSEC_PER_MSEC;
+	if (rtt && rtt <= settings_of(c)->rto_max)
+		rtt_sample(&c->rtt, settings_of(c), rtt);
+}
+
+static void complete(struct tcp_conn *c, const struct tcp_segment *s, bool scaled)
+{
+	take_handshake_rtt(c, s);
+	c->snd_una = c->snd_nxt = c->snd_max = c->iss + 1;
+	c->snd_up = c->snd_una;
+	c->timed = false;
+	take_first_window(c, s, scaled);
+	conn_established(c);
+	neighbour_confirm(c->stack, &c->path);
+	ep_event_raise(c->stack, c->ep, EP_CONNECTED | EP_WRITABLE);
+}
+
+static int choose_names(struct tcp_conn *c, const struct ep_name *peer)
+{
+	struct stack *s = c->stack;
+	struct endpoint *ep = c->ep;
+	int error = route_find(s, &ep->local.addr, &peer->addr, &c->path);
+
+	if (error < 0)
+		return error;
+	c->flow.key.local = c->path.source;
+	c->flow.key.remote = c->path.destination;
+	c->flow.key.remote_port = peer->port;
+	c->flow.key.local_port = ep->local.port;
+	if (ep->local.port == 0) {
+		struct ep_name to = { c->path.destination, peer->port };
+
+		c->flow.key.local_port = port_choose(s, EP_STREAM, &c->path.source, &to);
+		if (c->flow.key.local_port == 0)
+			return -EADDRNOTAVAIL;
+	} else if (flow_find(s, &c->flow.key) && !close_time_wait_reusable(s, &c->flow.key, &c->iss)) {
+		return -EADDRNOTAVAIL;
+	}
+	return 0;
+}
+
+int active_open(struct tcp_conn *c, const struct ep_name *peer)
+{
+	const struct tcp_settings *settings = settings_of(c);
+	struct endpoint *ep = c->ep;
+	int error;
+
+	if (peer->port == 0)
+		return -ECONNREFUSED;
+	error = choose_names(c, peer);
+	if (error < 0)
+		return error;
+	ep->local = (struct ep_name){ c->flow.key.local, c->flow.key.local_port };
+	ep->peer = (struct ep_name){ c->flow.key.remote, c->flow.key.remote_port };
+	c->flow.kind = FLOW_CONNECTION;
+	flow_insert(c->stack, &c->flow);
+	c->in_flows = true;
+	if (c->iss == 0)
+		c->iss = conn_isn(c->stack, &c->flow.key);
+	c->ts_offset = conn_ts_offset(c->stack, &c->flow.key);
+	c->snd_una = c->iss;
+	c->snd_nxt = c->snd_max = c->iss + 1;
+	c->snd_up = c->snd_una;
+	c->ts_on = settings->timestamps;
+	c->sack_on = settings->sack;
+	c->scale_on = settings->window_scaling;
+	c->rcv_scale = conn_scale_for(ep->receive_max);
+	c->rcv_limit = settings->receive_buffer_initial;
+	if (ep->autotune_off || c->rcv_limit > ep->receive_max)
+		c->rcv_limit = ep->receive_max;
+	c->timed_at = c->stack->now;
+	conn_set_state(c, TCP_SYN_SENT);
+	count(c->stack, COUNT_TCP_ACTIVE_OPENS);
+	output_syn(c);
+	timers_data_sent(c);
+	return -EINPROGRESS;
+}
+
+/* RFC 9293 3.10.7.3, its five steps. */
+enum verdict active_open_input(struct tcp_conn *c, struct tcp_segment *s, enum drop *why)
+{
+	bool ack = s->flags & SEG_ACK;
+
+	*why = DROP_TCP_SYN_SENT;
+	if (ack && (seq_leq(s->ack, c->iss) || seq_gt(s->ack, c->snd_max)))
+		return s->flags & SEG_RST ? DROP : RESET;
+	if (s->flags & SEG_RST) {
+		if (!ack)
+			return DROP;
+		conn_end(c, ECONNREFUSED);
+		return DONE;
+	}
+	if (!(s->flags & SEG_SYN))
+		return DROP;
+	take_syn(c, s);
+	if (!ack) {
+		conn_set_state(c, TCP_SYN_RECEIVED);
+		c->snd_wnd = s->window;
+		output_syn(c);
+		return NEXT;
+	}
+	complete(c, s, false);
+	s->flags &= (uint8_t)~SEG_SYN;
+	s->seq++;
+	c->ack_now = true;
+	conn_ready(c);
+	return NEXT;
+}
+
+void active_open_complete(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	complete(c, s, true);
+}
+
+bool active_open_timeout(struct tcp_conn *c)
+{
+	const struct tcp_settings *settings = settings_of(c);
+	unsigned retries = c->socket.options.syn_count;
+
+	if (retries == 0)
+		retries = c->socket.state == TCP_SYN_RECEIVED ? settings->syn_ack_retries : settings->syn_retries;
+	if (c->retransmits >= retries ||
+	    (c->socket.options.user_timeout &&
+	     c->stack->now - c->stalled_since >= timers_user_timeout(c))) {
+		/* MUST-22: a soft ICMP error tells more than the timeout. */
+		conn_end(c, c->soft_error ? c->soft_error : ETIMEDOUT);
+		return false;
+	}
+	c->retransmits++;
+	c->backoff++;
+	c->syn_retransmitted = true;
+	count(c->stack, COUNT_TCP_RETRANSMITTED);
+	conn_refresh_path(c);
+	output_syn(c);
+	timers_restart(c);
+	return true;
+}

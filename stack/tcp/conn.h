@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A connection, and what the files of tcp/ share: the transmission control block of RFC 9293 3.3.1 with the names
+ * that the RFC gives. Who owns which part is said at the part; conn.c alone sets the state. */
+#ifndef LIGHT_TCP_CONN_H
+#define LIGHT_TCP_CONN_H
+
+#include "../base/seq.h"
+#include "../core.h"
+#include "cc.h"
+#include "rtt.h"
+#include "segment.h"
+
+#define TCP_GAPS 8                 /* intervals of bytes that arrived beyond a gap */
+#define TCP_MSS_DEFAULT 536        /* RFC 9293 MUST-15 */
+#define TCP_SEND_FIRST_EXTENT 16384
+#define TCP_RECEIVE_FIRST_EXTENT 16384
+
+/* What a step says of a segment; only its caller answers the peer. */
+enum verdict { NEXT, DONE, DROP, ACK, CHALLENGE, RESET };
+
+/* Settings of a socket that outlive listen and are inherited by the children of a listener. */
+struct tcp_options {
+	uint32_t keep_idle, keep_interval; /* seconds; 0: the stack's */
+	uint32_t user_timeout;             /* milliseconds; 0: the stack's */
+	uint32_t notsent_low, window_clamp;
+	int32_t linger2;                   /* seconds in FIN-WAIT-2; 0: the stack's, < 0: none */
+	uint16_t max_segment;              /* 0: as the path allows */
+	uint16_t defer_accept;             /* seconds */
+	uint8_t keep_count, syn_count;     /* 0: the stack's */
+	bool nodelay, cork;
+};
+
+/* The beginning of both things that endpoint.tcp can be: TCP_LISTEN is a listener, all else a connection. */
+struct tcp_socket {
+	struct tcp_options options;
+	uint8_t state; /* enum tcp_state */
+};
+
+/* What the retransmission deadline is for; one at a time (timers.c). */
+enum retransmit_mode {
+	RETRANSMIT_NONE,
+	RETRANSMIT_DATA,     /* RFC 6298: the first unacknowledged number is sent again */
+	RETRANSMIT_PROBE,    /* zero window (RFC 9293 3.8.6.1) */
+	RETRANSMIT_OVERRIDE, /* a small segment was held long enough (3.8.6.2.1), or a cork */
+};
+
+enum conn_deadline { DUE_RETRANSMIT, DUE_ACK, DUE_KEEPALIVE, DUE_LIFE, CONN_DEADLINES };
+
+enum loss_phase { LOSS_OPEN, LOSS_RECOVERY, LOSS_TIMEOUT };
+
+enum urgent_state { URGENT_NONE, URGENT_EXPECTED, URGENT_HERE, URGENT_TAKEN };
+
+struct gap_interval {
+	uint32_t start, end; /* bytes [start, end) are in the ring */
+};
+
+struct tcp_conn {
+	struct tcp_socket socket;
+	/* state bits; conn.c, close.c */
+	bool in_flows : 1;       /* found by its four-tuple */
+	bool fin_wanted : 1;     /* the program has no more to send: FIN behind the last byte */
+	bool fin_received : 1;   /* the peer's FIN was in order */
+	bool fin_seen : 1;       /* a FIN lies beyond a gap, at fin_seq */
+	bool passive : 1;        /* came from a listener */
+	bool detached : 1;       /* TIME-WAIT: the four-tuple lives on in the small pool */
+	bool time_wait_reuse : 1;
+	/* negotiated */
+	bool ts_on : 1, sack_on : 1, scale_on : 1;
+	/* send.c, recv.c */
+	bool ack_now : 1;        /* an ACK is owed at the end of the turn */
+	bool was_full : 1;       /* the send ring was seen nearly full: EP_WRITABLE is owed when it empties */
+	bool push_small : 1;     /* the override timer fired: small segments may go */
+	bool receive_short : 1;  /* memory could not be lent: the window stays at what there is */
+	bool timed : 1;          /* timed_seq is being measured */
+	bool syn_retransmitted : 1;
+	bool mtu_changed : 1;
+	uint8_t phase;           /* enum loss_phase */
+	uint8_t retransmit_mode; /* enum retransmit_mode */
+	uint8_t urgent;          /* enum urgent_state of what is received */
+	uint8_t urgent_byte;
+	uint8_t gap_count;
+	uint8_t quickacks;       /* full segments still to be acknowledged at once */
+	uint8_t snd_scale, rcv_scale;
+	uint8_t challenges;      /* in the current interval (RFC 5961 7) */
+	uint8_t backoff, retransmits, probes, keep_probes, dupacks;
+	uint8_t unacked_segments; /* full segments received since the last ACK */
+	uint16_t snd_mss;         /* payload of a full segment now, options taken off */
+	uint16_t peer_mss, rcv_mss;
+	int soft_error;           /* an ICMP error to report if the connection fails; positive errno */
+
+	struct flow flow;
+	struct stack *stack;
+	struct endpoint *ep;      /* never NULL */
+	struct timer timer;       /* one for all deadlines; timers.c */
+	nsec due[CONN_DEADLINES]; /* NSEC_NEVER: not armed */
+	struct list ready_node;   /* on tcp->ready: something may be sent */
+	struct tcp_listener *listener; /* whose backlog it is in, or NULL */
+	struct list accept_node;
+	struct path path;
+
+	/* Send sequence (RFC 9293 3.3.1); snd_nxt goes back after a timeout, snd_max is the highest ever. */
+	uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
+	uint32_t snd_up;          /* the number behind the urgent byte; urgent while beyond snd_una */
+	uint32_t snd_small;       /* end of the last small segment sent (Minshall) */
+	uint32_t send_base;       /* the sequence number of index 0 of the send ring */
+	/* Receive sequence. rcv_adv is the right edge ever advertised; rcv_limit bytes may be unread. */
+	uint32_t irs, rcv_nxt, rcv_adv, rcv_limit, rcv_up, fin_seq, last_ack_sent;
+	uint32_t receive_base;
+	uint32_t ts_recent, ts_offset;
+	uint32_t autotune_from;   /* rcv_nxt when the measurement began */
+	struct gap_interval gaps[TCP_GAPS]; /* the most recent first, as SACK reports them */
+
+	/* sent.c, loss.c */
+	uint32_t timed_seq, recover;
+	uint32_t limited_from;    /* snd_nxt before limited transmit (RFC 3042) */
+	int32_t inflation;        /* of cwnd in fast recovery (RFC 6582 3.2) */
+	nsec timed_at, stalled_since, challenge_since, oow_acked;
+	nsec ts_recent_at, autotune_since;
+	nsec last_sent, last_received, last_acked;
+	struct rtt rtt;
+	struct cc cc;
+
+	/* what ep_info shows */
+	uint64_t bytes_received, bytes_acked, bytes_retransmitted;
+	uint32_t segments_sent, segments_received, data_sent, data_received, retransmitted_total, reordered;
+};
+
+struct tcp_listener {
+	struct tcp_socket socket;
+	struct endpoint *ep;
+	struct list accept_queue;  /* of tcp_conn.accept_node, the oldest first */
+	struct list half_opens;    /* of half_open.listener_node */
+	uint32_t backlog, queued;
+};
+
+struct half_open;
+
+struct tcp_stack {
+	struct pool conns, listeners, half_opens, time_waits;
+	struct list ready;
+	struct list half_open_age, time_wait_age; /* the oldest first */
+	struct siphash_key isn_key, ts_key;
+	const struct cc_ops *cc;
+};
+
+static inline struct tcp_conn *conn_of(const struct endpoint *ep)
+{
+	return ep->tcp;
+}
+
+static inline const struct tcp_settings *settings_of(const struct tcp_conn *c)
+{
+	return &c->stack->config.tcp;
+}
+
+/* The sequence number behind the last byte that the program has queued. */
+static inline uint32_t conn_send_end(const struct tcp_conn *c)
+{
+	return c->send_base + c->ep->send.head;
+}
+
+/* Bytes and FIN sent and not acknowledged; after a timeout what was sent again (snd_nxt went back). */
+static inline uint32_t conn_in_flight(const struct tcp_conn *c)
+{
+	return c->snd_nxt - c->snd_una;
+}
+
+/* Everything from the SYN to the FIN, for states from ESTABLISHED on. */
+static inline bool conn_synchronised(const struct tcp_conn *c)
+{
+	uint8_t s = c->socket.state;
+
+	return s != TCP_CLOSED && s != TCP_SYN_SENT && s != TCP_SYN_RECEIVED && s != TCP_TIME_WAIT;
+}
+
+static inline bool conn_fin_acked(const struct tcp_conn *c)
+{
+	return c->fin_wanted && seq_gt(c->snd_una, conn_send_end(c));
+}
+
+/* conn.c: life. */
+
+/* In CLOSED, not in the flow table. NULL: the pool is dry. */
+struct tcp_conn *conn_new(struct stack *, struct endpoint *);
+void conn_free(struct tcp_conn *);
+/* The one place where the state changes. */
+void conn_set_state(struct tcp_conn *, enum tcp_state);
+/* RFC 6528: 4 us clock + keyed hash of the four-tuple. */
+uint32_t conn_isn(const struct stack *, const struct flow_key *);
+/* The offset of the timestamp clock towards this peer: one for all ports, so that it grows across
+ * connections (RFC 7323 5.4, RFC 6191). */
+uint32_t conn_ts_offset(const struct stack *, const struct flow_key *);
+uint32_t conn_ts_now(const struct stack *, uint32_t offset);
+/* The payload of a full segment from path, peer and options; on a change tells congestion control. */
+void conn_update_mss(struct tcp_conn *);
+/* Looks for the path anew if it may have changed. False: there is none now. */
+bool conn_refresh_path(struct tcp_conn *);
+/* The MSS option for an interface, and the shift for the largest window it may offer (RFC 7323 2.2). */
+uint16_t conn_mss_option(const struct stack *, const struct path *, uint16_t wish);
+uint8_t conn_scale_for(uint32_t receive_max);
+/* The handshake is done: windows, first extent of the send ring, congestion control. */
+void conn_established(struct tcp_conn *);
+/* There is something to send, or an ACK: looked at the end of the turn. */
+void conn_ready(struct tcp_conn *);
+/* The connection is over: out of all tables. error: what the program is told (0: an orderly end). Frees *c if the
+ * program had closed: do not touch it after this. */
+void conn_end(struct tcp_conn *, int error);
+/* Sends RST (if the state calls for one) and ends. */
+void conn_abort(struct tcp_conn *, int error);
+/* NULL: all invariants of the connection hold. */
+const char *tcp_conn_check(const struct tcp_conn *);
+
+#endif

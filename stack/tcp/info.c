@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What ss and TCP_INFO show of a connection or a listener. */
+#include "info.h"
+
+#include "loss.h"
+#include "recv.h"
+
+static nsec ago(const struct tcp_conn *c, nsec when)
+{
+	return c->stack->now - when;
+}
+
+static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
+{
+	uint32_t unsent_from = seq_min(c->snd_nxt, conn_send_end(c));
+
+	i->send_unsent = conn_send_end(c) - unsent_from;
+	i->cwnd = loss_window(c);
+	i->ssthresh = c->cc.ssthresh;
+	i->send_window = c->snd_wnd;
+	i->receive_window = recv_window_open(c);
+	i->last_data_sent = ago(c, c->last_sent);
+	i->last_data_received = ago(c, c->last_received);
+	i->last_ack_received = ago(c, c->last_acked);
+	i->in_flight_segments = (c->snd_max - c->snd_una + c->snd_mss - 1) / c->snd_mss;
+	i->lost = c->phase == LOSS_TIMEOUT ? (c->snd_max - c->snd_nxt + c->snd_mss - 1) / c->snd_mss : 0;
+	i->cc = c->cc.ops->name;
+}
+
+void info_conn(const struct tcp_conn *c, struct ep_info *i)
+{
+	i->state = (enum tcp_state)c->socket.state;
+	i->mss = c->snd_mss;
+	i->receive_mss = c->rcv_mss;
+	i->send_scale = c->snd_scale;
+	i->receive_scale = c->rcv_scale;
+	i->backoff = c->backoff;
+	i->probes = c->probes;
+	i->retransmits = c->retransmits;
+	i->timestamps = c->ts_on;
+	i->sack = c->sack_on;
+	i->window_scaling = c->scale_on;
+	i->srtt = c->rtt.srtt;
+	i->rttvar = c->rtt.rttvar;
+	i->rto = rtt_backed_off(&c->rtt, settings_of(c), c->backoff);
+	i->rtt_min = c->rtt.min == NSEC_NEVER ? 0 : c->rtt.min;
+	i->bytes_acked = c->bytes_acked;
+	i->bytes_received = c->bytes_received;
+	i->bytes_retransmitted = c->bytes_retransmitted;
+	i->segments_sent = c->segments_sent;
+	i->segments_received = c->segments_received;
+	i->data_segments_sent = c->data_sent;
+	i->data_segments_received = c->data_received;
+	i->retransmitted_total = c->retransmitted_total;
+	i->reorder_seen = c->reordered;
+	i->path_mtu = c->path.mtu;
+	i->cc = "";
+	if (conn_synchronised(c)) {
+		i->bytes_sent = c->bytes_acked + (c->snd_max - c->snd_una) + c->bytes_retransmitted;
+		fill_transfer(c, i);
+	}
+}
+
+void info_listener(const struct tcp_listener *l, struct ep_info *i)
+{
+	i->state = TCP_LISTEN;
+	i->receive_queued = l->queued;
+	i->send_queued = l->backlog;
+	i->send_unsent = 0;
+	i->cc = "";
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The receiving half of a connection. Payload is copied once, to its place in the program's ring; what lies beyond
+ * a gap is written at its place too and remembered as an interval. RFC 9293 3.8.6 (window; the right edge never
+ * moves left, SHLD-14), 3.8.6.2.2 (silly window), 3.8.6.3 and RFC 5681 4.2 (when to acknowledge). */
+#include "recv.h"
+
+#include "output.h"
+#include "timers.h"
+
+#define AUTOTUNE_LEAST (5 * NSEC_PER_MSEC)
+
+static uint32_t power_of_two(uint32_t n)
+{
+	return n <= 1 ? 1 : UINT32_C(1) << (32 - __builtin_clz(n - 1));
+}
+
+/* The most that may lie unread: by setting, clamp, and memory that was refused. */
+static uint32_t limit_of(const struct tcp_conn *c)
+{
+	uint32_t limit = c->rcv_limit;
+	uint32_t lent = bytering_capacity(&c->ep->receive);
+
+	if (c->socket.options.window_clamp && c->socket.options.window_clamp < limit)
+		limit = c->socket.options.window_clamp;
+	if (c->receive_short && lent < limit)
+		limit = lent;
+	return limit;
+}
+
+/* Where the right edge could be now. */
+static uint32_t edge_possible(const struct tcp_conn *c)
+{
+	uint32_t window = limit_of(c), used = bytering_used(&c->ep->receive);
+	uint32_t most = c->scale_on ? UINT32_C(65535) << c->rcv_scale : 65535;
+
+	window = window > used ? window - used : 0;
+	return c->rcv_nxt + (window < most ? window : most);
+}
+
+/* A program that keeps up, and a peer that fills the window within two round trips: let it be twice as large. */
+static void autotune(struct tcp_conn *c)
+{
+	nsec interval = 2 * c->rtt.srtt > AUTOTUNE_LEAST ? 2 * c->rtt.srtt : AUTOTUNE_LEAST;
+	uint32_t most = c->ep->receive_max;
+
+	if (c->rcv_nxt - c->autotune_from < c->rcv_limit / 2)
+		return;
+	if (c->stack->now - c->autotune_since <= interval && !c->ep->autotune_off && c->rcv_limit < most &&
+	    bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
+		c->rcv_limit = c->rcv_limit < most / 2 ? 2 * c->rcv_limit : most;
+	c->autotune_from = c->rcv_nxt;
+	c->autotune_since = c->stack->now;
+}
+
+/* Memory for [rcv_nxt, rcv_nxt + n): true if there is, or could be lent. The first is small, the next holds the
+ * whole window: a peer may fill it before the program has read what would let us switch again. */
+static bool make_room(struct tcp_conn *c, uint32_t n)
+{
+	struct bytering *r = &c->ep->receive;
+	uint32_t window = power_of_two(c->rcv_limit), want = power_of_two(bytering_used(r) + n);
+
+	if (bytering_room(r) >= n)
+		return true;
+	if (r->next.size != 0)
+		return false;
+	if (r->current.size != 0 || want > TCP_RECEIVE_FIRST_EXTENT)
+		want = want > window ? want : window;
+	else
+		want = TCP_RECEIVE_FIRST_EXTENT < window ? TCP_RECEIVE_FIRST_EXTENT : window;
+	ep_lend(c->stack, c->ep, EP_RECEIVE, want);
+	c->receive_short = bytering_capacity(r) < want;
+	return bytering_room(r) >= n;
+}
+
+/* Adds [start, end) to the intervals beyond the gap, as the most recent. False: too many. */
+static bool gap_insert(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < c->gap_count; i++) {
+		struct gap_interval g = c->gaps[i];
+
+		if (seq_leq(g.start, end) && seq_leq(start, g.end)) {
+			start = seq_min(start, g.start);
+			end = seq_max(end, g.end);
+		} else {
+			c->gaps[kept++] = g;
+		}
+	}
+	c->gap_count = (uint8_t)kept;
+	if (kept == TCP_GAPS)
+		return false;
+	for (unsigned i = kept; i > 0; i--)
+		c->gaps[i] = c->gaps[i - 1];
+	c->gaps[0] = (struct gap_interval){ start, end };
+	c->gap_count++;
+	return true;
+}
+
+/* Whether one more interval can be kept: there is a place, or it touches another. */
+static bool gap_fits(const struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	if (c->gap_count < TCP_GAPS)
+		return true;
+	for (unsigned i = 0; i < c->gap_count; i++)
+		if (seq_leq(c->gaps[i].start, end) && seq_leq(start, c->gaps[i].end))
+			return true;
+	return false;
+}
+
+/* Intervals that rcv_nxt has reached become part of the stream (MUST-59). */
+static void gaps_join(struct tcp_conn *c)
+{
+	unsigned kept = 0;
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (unsigned i = 0; i < c->gap_count; i++) {
+			const struct gap_interval *g = &c->gaps[i];
+
+			if (seq_leq(g->start, c->rcv_nxt) && seq_gt(g->end, c->rcv_nxt)) {
+				c->rcv_nxt = g->end;
+				again = true;
+			}
+		}
+	}
+	for (unsigned i = 0; i < c->gap_count; i++)
+		if (seq_gt(c->gaps[i].start, c->rcv_nxt))
+			c->gaps[kept++] = c->gaps[i];
+	c->gap_count = (uint8_t)kept;
+}
+
+/* The urgent byte, once it is in order, is kept apart for MSG_OOB (RFC 6093 3.1). */
+static void take_urgent(struct tcp_conn *c, uint32_t from)
+{
+	if (c->urgent != URGENT_EXPECTED || !seq_within(c->rcv_up, from, c->rcv_nxt - from))
+		return;
+	bytering_read_at(&c->ep->receive, c->rcv_up - c->receive_base, &c->urgent_byte, 1);
+	c->urgent = URGENT_HERE;
+	ep_event_raise(c->stack, c->ep, EP_URGENT);
+}
+
+static void deliver(struct tcp_conn *c, uint32_t from)
+{
+	bytering_publish(&c->ep->receive, c->rcv_nxt - c->receive_base);
+	c->bytes_received += c->rcv_nxt - from;
+	if (c->urgent == URGENT_EXPECTED)
+		take_urgent(c, from);
+	ep_event_raise(c->stack, c->ep, EP_READABLE);
+}
+
+/* SHLD-19: every second full segment; RFC 5681 4.2: at once while a gap is filled; else it may wait. */
+static void owe_ack(struct tcp_conn *c, const struct tcp_segment *s, bool at_once)
+{
+	uint32_t full = c->rcv_mss - (c->ts_on ? SEGMENT_TS_LEN : 0);
+
+	if (s->len < full && c->quickacks > 0 && s->flags & SEG_PSH && c->unacked_segments == 0 && !at_once) {
+		/* A request: its answer will carry the ACK. */
+		timers_ack_owed(c);
+		return;
+	}
+	if (c->unacked_segments < 2)
+		c->unacked_segments = (uint8_t)(s->segments > 1 ? 2 : c->unacked_segments + 1);
+	if (at_once || c->unacked_segments >= 2 || c->quickacks > 0 ||
+	    c->rcv_nxt - c->last_ack_sent >= 2 * full) {
+		if (c->quickacks > 0)
+			c->quickacks--;
+		c->ack_now = true;
+		conn_ready(c);
+		return;
+	}
+	timers_ack_owed(c);
+}
+
+static void in_order(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	uint32_t from = c->rcv_nxt, n = s->len;
+	bool filling = c->gap_count > 0;
+
+	if (!make_room(c, n)) {
+		uint32_t room = bytering_room(&c->ep->receive);
+
+		drop_count(c->stack, DROP_TCP_RECEIVE_MEMORY);
+		n = n < room ? n : room;
+		c->ack_now = true;
+		conn_ready(c);
+		if (n == 0)
+			return;
+	}
+	bytering_write_at(&c->ep->receive, from - c->receive_base, s->payload, n);
+	c->rcv_nxt = from + n;
+	if (filling)
+		gaps_join(c);
+	deliver(c, from);
+	autotune(c);
+	owe_ack(c, s, filling);
+}
+
+/* RFC 5681 3.2: a duplicate ACK at once for each segment beyond a gap. */
+static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	uint32_t ahead = s->seq - c->rcv_nxt;
+
+	c->reordered++;
+	if (c->quickacks < 4)
+		c->quickacks = 4;
+	if (!gap_fits(c, s->seq, s->seq + s->len)) {
+		drop_count(c->stack, DROP_TCP_REASSEMBLY);
+	} else if (!make_room(c, ahead + s->len)) {
+		drop_count(c->stack, DROP_TCP_RECEIVE_MEMORY);
+	} else {
+		bytering_write_at(&c->ep->receive, s->seq - c->receive_base, s->payload, s->len);
+		gap_insert(c, s->seq, s->seq + s->len);
+	}
+	output_ack(c);
+}
+
+bool recv_acceptable(uint32_t rcv_nxt, uint32_t rcv_wnd, uint32_t seq, uint32_t space)
+{
+	if (space == 0)
+		return rcv_wnd == 0 ? seq == rcv_nxt : seq_within(seq, rcv_nxt, rcv_wnd);
+	if (rcv_wnd == 0)
+		return false;
+	return seq_within(seq, rcv_nxt, rcv_wnd) || seq_within(seq + space - 1, rcv_nxt, rcv_wnd);
+}
+
+uint32_t recv_window(struct tcp_conn *c)
+{
+	uint32_t possible, gain, step;
+
+	if (!conn_synchronised(c)) {
+		/* A SYN: nothing was advertised before. */
+		uint32_t window = limit_of(c) < 65535 ? limit_of(c) : 65535;
+
+		c->rcv_adv = c->rcv_nxt + window;
+		return window;
+	}
+	possible = edge_possible(c);
+	gain = seq_gt(possible, c->rcv_adv) ? possible - c->rcv_adv : 0;
+	step = limit_of(c) / 2 < c->rcv_mss ? limit_of(c) / 2 : c->rcv_mss;
+	/* MUST-39: the edge moves only by min(buffer / 2, MSS) or more. */
+	if (gain > 0 && gain >= step)
+		c->rcv_adv = possible;
+	return recv_window_open(c);
+}
+
+void recv_data(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	c->data_received += s->segments;
+	if (s->seq == c->rcv_nxt)
+		in_order(c, s);
+	else
+		out_of_order(c, s);
+}
+
+void recv_consumed(struct tcp_conn *c)
+{
+	uint32_t open = recv_window_open(c), limit = limit_of(c);
+	uint32_t possible = edge_possible(c);
+	uint32_t gain = seq_gt(possible, c->rcv_adv) ? possible - c->rcv_adv : 0;
+	uint32_t step = limit / 2 < c->rcv_mss ? limit / 2 : c->rcv_mss;
+
+	if (c->socket.state != TCP_ESTABLISHED && c->socket.state != TCP_FIN_WAIT_1 &&
+	    c->socket.state != TCP_FIN_WAIT_2)
+		return;
+	if (gain >= step && (open < limit / 4 || gain >= limit / 2)) {
+		c->ack_now = true;
+		conn_ready(c);
+	}
+}

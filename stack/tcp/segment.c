@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The header and options of a segment, in (every length compared before use) and out (in Linux's order, so
+ * that we look like what middleboxes know). RFC 9293 3.1-3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3. */
+#include "segment.h"
+
+#include <string.h>
+
+enum {
+	OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_SCALE = 3,
+	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8,
+};
+
+/* The option bytes of nearly every segment: NOP NOP TS 10, as one word. */
+#define TS_ALIGNED 0x0101080au
+
+static uint16_t get16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap16(v);
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap32(v);
+}
+
+static uint8_t *put8(uint8_t *p, uint8_t v)
+{
+	*p = v;
+	return p + 1;
+}
+
+static uint8_t *put16(uint8_t *p, uint16_t v)
+{
+	v = __builtin_bswap16(v);
+	memcpy(p, &v, sizeof(v));
+	return p + 2;
+}
+
+static uint8_t *put32(uint8_t *p, uint32_t v)
+{
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + 4;
+}
+
+/* Up to four blocks; an odd length is a malformed option. */
+static bool take_sack(struct tcp_segment *s, const uint8_t *body, uint32_t len)
+{
+	if (len == 0 || len % 8 != 0)
+		return false;
+	for (s->sack_count = 0; len >= 8 && s->sack_count < SEGMENT_SACK_MAX; len -= 8, body += 8) {
+		s->sack[s->sack_count].start = get32(body);
+		s->sack[s->sack_count].end = get32(body + 4);
+		s->sack_count++;
+	}
+	return true;
+}
+
+/* One option with a body of len bytes. A known kind with a wrong length is skipped as if unknown, except
+ * where the bytes cannot be what they say; RFC 9293 MUST-6: unknown kinds are skipped. */
+static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body, uint32_t len)
+{
+	bool syn = s->flags & SEG_SYN;
+
+	switch (kind) {
+	case OPTION_MSS:
+		/* MUST-65: meaningful on SYN only. */
+		if (len != 2)
+			return false;
+		if (syn) {
+			s->mss = get16(body);
+			s->has |= SEG_HAS_MSS;
+		}
+		return true;
+	case OPTION_SCALE:
+		if (len != 1)
+			return false;
+		if (syn) {
+			/* RFC 7323 2.3: more than 14 is used as 14. */
+			s->scale = body[0] > 14 ? 14 : body[0];
+			s->has |= SEG_HAS_SCALE;
+		}
+		return true;
+	case OPTION_SACK_OK:
+		if (len != 0)
+			return false;
+		if (syn)
+			s->has |= SEG_HAS_SACK_OK;
+		return true;
+	case OPTION_TS:
+		if (len != 8)
+			return false;
+		s->tsval = get32(body);
+		s->tsecr = get32(body + 4);
+		s->has |= SEG_HAS_TS;
+		return true;
+	case OPTION_SACK:
+		return take_sack(s, body, len);
+	default:
+		return true;
+	}
+}
+
+/* MUST-7: a length below two or beyond the header ends the segment, never the stack. */
+static bool parse_options(struct tcp_segment *s, const uint8_t *p, uint32_t left)
+{
+	while (left > 0) {
+		uint8_t kind = p[0];
+
+		if (kind == OPTION_END)
+			return true;
+		if (kind == OPTION_NOP) {
+			p++, left--;
+			continue;
+		}
+		if (left < 2 || p[1] < 2 || p[1] > left)
+			return false;
+		if (!take_option(s, kind, p + 2, p[1] - 2u))
+			return false;
+		left -= p[1];
+		p += p[1];
+	}
+	return true;
+}
+
+static uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
+{
+	if (s->has & SEG_HAS_MSS) {
+		p = put8(put8(p, OPTION_MSS), 4);
+		p = put16(p, s->mss);
+	}
+	if (s->has & SEG_HAS_TS) {
+		if (s->has & SEG_HAS_SACK_OK)
+			p = put8(put8(p, OPTION_SACK_OK), 2);
+		else
+			p = put8(put8(p, OPTION_NOP), OPTION_NOP);
+		p = put8(put8(p, OPTION_TS), 10);
+		p = put32(put32(p, s->tsval), s->tsecr);
+	}
+	if (s->has & SEG_HAS_SCALE) {
+		p = put8(p, OPTION_NOP);
+		p = put8(put8(put8(p, OPTION_SCALE), 3), s->scale);
+	}
+	if ((s->has & (SEG_HAS_TS | SEG_HAS_SACK_OK)) == SEG_HAS_SACK_OK) {
+		p = put8(put8(p, OPTION_NOP), OPTION_NOP);
+		p = put8(put8(p, OPTION_SACK_OK), 2);
+	}
+	return p;
+}
+
+static uint8_t *write_options(const struct tcp_segment *s, uint8_t *p)
+{
+	if (s->has & SEG_HAS_TS) {
+		p = put32(p, TS_ALIGNED);
+		p = put32(put32(p, s->tsval), s->tsecr);
+	}
+	if (s->sack_count > 0) {
+		p = put8(put8(p, OPTION_NOP), OPTION_NOP);
+		p = put8(put8(p, OPTION_SACK), (uint8_t)(2 + 8 * s->sack_count));
+		for (unsigned i = 0; i < s->sack_count; i++)
+			p = put32(put32(p, s->sack[i].start), s->sack[i].end);
+	}
+	return p;
+}
+
+bool segment_parse(struct tcp_segment *s, const uint8_t *bytes, uint32_t len, enum drop *reason)
+{
+	uint32_t header;
+
+	*reason = DROP_TCP_SHORT;
+	if (len < SEGMENT_HEADER_MIN)
+		return false;
+	header = (bytes[12] >> 4) * 4u;
+	if (header < SEGMENT_HEADER_MIN || header > len)
+		return false;
+	s->source = get16(bytes);
+	s->destination = get16(bytes + 2);
+	s->seq = get32(bytes + 4);
+	s->ack = get32(bytes + 8);
+	s->flags = bytes[13];
+	s->window = get16(bytes + 14);
+	s->urgent = get16(bytes + 18);
+	s->payload = bytes + header;
+	s->len = len - header;
+	s->segments = 1;
+	s->has = 0;
+	s->sack_count = 0;
+	s->mss = 0;
+	s->scale = 0;
+	if (header == SEGMENT_HEADER_MIN)
+		return true;
+	if (header == SEGMENT_HEADER_MIN + SEGMENT_TS_LEN && get32(bytes + 20) == TS_ALIGNED) {
+		s->tsval = get32(bytes + 24);
+		s->tsecr = get32(bytes + 28);
+		s->has = SEG_HAS_TS;
+		return true;
+	}
+	*reason = DROP_TCP_OPTION;
+	return parse_options(s, bytes + SEGMENT_HEADER_MIN, header - SEGMENT_HEADER_MIN);
+}
+
+uint32_t segment_header_len(const struct tcp_segment *s)
+{
+	uint32_t n = SEGMENT_HEADER_MIN;
+
+	if (s->has & SEG_HAS_TS)
+		n += SEGMENT_TS_LEN;
+	if (s->flags & SEG_SYN) {
+		n += s->has & SEG_HAS_MSS ? 4 : 0;
+		n += s->has & SEG_HAS_SCALE ? 4 : 0;
+		n += (s->has & (SEG_HAS_TS | SEG_HAS_SACK_OK)) == SEG_HAS_SACK_OK ? 4 : 0;
+	} else if (s->sack_count > 0) {
+		n += 4 + 8u * s->sack_count;
+	}
+	return n;
+}
+
+uint32_t segment_write(const struct tcp_segment *s, uint8_t *to)
+{
+	uint32_t header = segment_header_len(s);
+	uint8_t *p = to;
+
+	p = put16(put16(p, s->source), s->destination);
+	p = put32(put32(p, s->seq), s->flags & SEG_ACK ? s->ack : 0);
+	p = put8(put8(p, (uint8_t)(header / 4 << 4)), s->flags);
+	p = put16(p, s->window);
+	p = put16(put16(p, 0), s->flags & SEG_URG ? s->urgent : 0);
+	if (s->flags & SEG_SYN)
+		write_syn_options(s, p);
+	else
+		write_options(s, p);
+	return header;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Decides what is sent: RFC 9293 3.8.6.2.1 (sender's silly-window avoidance), 3.7.4 (Nagle, in Minshall's variant of
+ * appendix A.3: a small segment waits only for an earlier small one), 3.8.6.1 (zero-window probes), RFC 5681 3
+ * (cwnd). PSH marks the last byte queued (MUST-61). */
+#include "send.h"
+
+#include <errno.h>
+
+#include "loss.h"
+#include "output.h"
+#include "sent.h"
+#include "timers.h"
+
+#define BURST_BYTES (256 * 1024) /* a connection may send in one turn, so that others get theirs */
+#define SUPER_FRAME 65160        /* of payload: 64 KB less all headers */
+#define CORK_LONGEST (200 * NSEC_PER_MSEC)
+#define OVERRIDE_LEAST (100 * NSEC_PER_MSEC)
+
+enum decision { SEND_NOTHING, SEND_HELD, SEND_IT };
+
+struct plan {
+	uint32_t len;
+	uint8_t flags;
+};
+
+static bool may_send_data(const struct tcp_conn *c)
+{
+	switch (c->socket.state) {
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE_WAIT:
+	case TCP_FIN_WAIT_1:
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Bytes from snd_nxt on that the peer's window and cwnd admit. */
+static uint32_t usable(const struct tcp_conn *c)
+{
+	uint32_t window = loss_window(c);
+	uint32_t in_flight = conn_in_flight(c);
+
+	if (c->snd_wnd < window)
+		window = c->snd_wnd;
+	return window > in_flight ? window - in_flight : 0;
+}
+
+/* A segment smaller than the MSS: does it go now? `all`: nothing is queued behind it. */
+static enum decision decide_small(const struct tcp_conn *c, uint32_t len, bool all)
+{
+	const struct tcp_options *o = &c->socket.options;
+
+	if (seq_lt(c->snd_nxt, c->snd_max) || c->push_small || seq_gt(c->snd_up, c->snd_nxt))
+		return SEND_IT; /* retransmission, override, urgent */
+	if (!all)
+		return c->snd_wnd > 0 && len >= c->max_snd_wnd / 2 ? SEND_IT : SEND_HELD;
+	if (c->fin_wanted)
+		return SEND_IT;
+	if (o->cork)
+		return SEND_HELD;
+	if (o->nodelay || !seq_gt(c->snd_small, c->snd_una))
+		return SEND_IT;
+	return SEND_HELD;
+}
+
+static void end_flags(const struct tcp_conn *c, struct plan *p)
+{
+	uint32_t end = conn_send_end(c);
+
+	if (c->snd_nxt + p->len != end)
+		return;
+	p->flags |= SEG_PSH;
+	if (c->fin_wanted && seq_lt(end, c->snd_una + c->snd_wnd))
+		p->flags |= SEG_FIN;
+}
+
+static enum decision decide(const struct tcp_conn *c, bool super, struct plan *p)
+{
+	uint32_t end = conn_send_end(c), mss = c->snd_mss;
+	uint32_t queued, most, n;
+
+	p->flags = 0;
+	p->len = 0;
+	if (seq_gt(c->snd_nxt, end))
+		return SEND_NOTHING; /* the FIN is out */
+	queued = end - c->snd_nxt;
+	if (queued == 0) {
+		if (!c->fin_wanted)
+			return SEND_NOTHING;
+		if (!seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd))
+			return SEND_HELD;
+		p->flags = SEG_FIN;
+		return SEND_IT;
+	}
+	most = usable(c);
+	n = queued < most ? queued : most;
+	if (n == 0)
+		return SEND_HELD;
+	if (super && n > SUPER_FRAME)
+		n = SUPER_FRAME;
+	if (!super && n > mss)
+		n = mss;
+	if (n % mss != 0) {
+		bool all = n == queued;
+
+		if (n > mss && !(all && decide_small(c, n % mss, true) == SEND_IT))
+			n -= n % mss;
+		else if (n < mss && decide_small(c, n, all) == SEND_HELD)
+			return SEND_HELD;
+	}
+	p->len = n;
+	end_flags(c, p);
+	return SEND_IT;
+}
+
+/* RFC 5681 4.1: after an idle RTO the window says nothing about the path any more. */
+static void restart_after_idle(struct tcp_conn *c)
+{
+	nsec idle = c->stack->now - c->last_sent;
+
+	if (c->snd_una == c->snd_max && idle > c->rtt.rto)
+		c->cc.ops->on_restart(&c->cc, c->stack->now, idle);
+}
+
+static bool send_planned(struct tcp_conn *c, const struct plan *p)
+{
+	uint32_t seq = c->snd_nxt;
+	uint32_t end = seq + p->len + (p->flags & SEG_FIN ? 1 : 0);
+
+	if (!output_data(c, seq, p->len, p->flags))
+		return false;
+	if (p->len % c->snd_mss != 0)
+		c->snd_small = seq + p->len;
+	sent_segment(c, seq, end);
+	c->snd_nxt = end;
+	timers_data_sent(c);
+	return true;
+}
+
+/* Nothing more can go: what will wake us? With something in flight its ACK or its timer; else a probe or override. */
+static void wait_for_chance(struct tcp_conn *c, enum decision last)
+{
+	if (c->snd_nxt != c->snd_una)
+		return;
+	if (last == SEND_NOTHING) {
+		timers_not_held(c);
+		return;
+	}
+	if (c->snd_wnd == 0) {
+		if (c->retransmit_mode == RETRANSMIT_OVERRIDE)
+			timers_not_held(c);
+		timers_window_closed(c);
+	} else if (c->socket.options.cork) {
+		timers_held(c, CORK_LONGEST);
+	} else {
+		nsec wait = c->rtt.rto < NSEC_PER_SEC ? c->rtt.rto : NSEC_PER_SEC;
+
+		timers_held(c, wait > OVERRIDE_LEAST ? wait : OVERRIDE_LEAST);
+	}
+}
+
+static void send_burst(struct tcp_conn *c)
+{
+	bool super = output_takes_super_frames(c);
+	enum decision d = SEND_NOTHING;
+	uint32_t sent = 0;
+	struct plan plan;
+
+	while (sent < BURST_BYTES) {
+		d = decide(c, super, &plan);
+		if (d != SEND_IT)
+			break;
+		if (sent == 0)
+			restart_after_idle(c);
+		if (!send_planned(c, &plan)) {
+			/* No packet to be had: again in the next turn, and by the timer if it comes to that. */
+			conn_ready(c);
+			timers_data_sent(c);
+			return;
+		}
+		sent += plan.len + 1;
+	}
+	c->push_small = false;
+	if (d == SEND_IT)
+		conn_ready(c);
+	else
+		wait_for_chance(c, d);
+}
+
+void send_turn(struct tcp_conn *c)
+{
+	if (may_send_data(c)) {
+		if (!c->fin_wanted)
+			bytering_sync_head(&c->ep->send);
+		if (conn_refresh_path(c))
+			send_burst(c);
+		else if (conn_send_end(c) != c->snd_nxt)
+			timers_held(c, c->rtt.rto);
+		if (c->socket.options.notsent_low)
+			send_note_room(c);
+	}
+	if (c->ack_now)
+		output_ack(c);
+}
+
+void send_retransmit(struct tcp_conn *c)
+{
+	uint32_t end = conn_send_end(c), seq = c->snd_una;
+	uint32_t n = seq_lt(seq, end) ? end - seq : 0;
+	uint32_t out = c->snd_max - seq;
+	bool fin;
+
+	if (n > out)
+		n = out;
+	if (n > c->snd_mss)
+		n = c->snd_mss;
+	fin = c->fin_wanted && seq + n == end && seq_gt(c->snd_max, end);
+	if (n == 0 && !fin)
+		return;
+	if (!output_data(c, seq, n, (uint8_t)((fin ? SEG_FIN : 0) | (seq + n == end ? SEG_PSH : 0))))
+		return;
+	sent_segment(c, seq, seq + n + fin);
+}
+
+bool send_probe(struct tcp_conn *c)
+{
+	const struct tcp_settings *settings = settings_of(c);
+	uint32_t end = conn_send_end(c), seq = c->snd_nxt;
+	uint32_t n = seq_lt(seq, end) ? 1 : 0;
+	bool fin = n == 0 && c->fin_wanted && seq == end;
+
+	if (c->snd_wnd > 0 || (n == 0 && !fin)) {
+		timers_not_held(c);
+		conn_ready(c);
+		return true;
+	}
+	/* MUST-37: answered probes go on for ever; unanswered ones do not. */
+	if (timers_exhausted(c, c->probes, c->ep->closed ? settings->orphan_retries : settings->retries_2,
+			     c->last_acked)) {
+		count(c->stack, COUNT_TCP_ABORTED);
+		conn_end(c, c->soft_error ? c->soft_error : ETIMEDOUT);
+		return false;
+	}
+	conn_refresh_path(c);
+	if (output_data(c, seq, n, fin ? SEG_FIN : 0))
+		sent_segment(c, seq, seq + n + fin);
+	c->timed = false; /* what answers a probe may have waited in the peer */
+	if (c->probes < 255)
+		c->probes++;
+	if (c->backoff < 64)
+		c->backoff++;
+	timers_window_closed(c);
+	return true;
+}
+
+bool send_writable(const struct tcp_conn *c)
+{
+	const struct bytering *r = &c->ep->send;
+	uint32_t capacity = bytering_capacity(r);
+
+	if (c->fin_wanted)
+		return true; /* a write fails at once: the program may as well learn it */
+	if (bytering_used(r) > capacity - capacity / 3)
+		return false;
+	return c->socket.options.notsent_low == 0 ||
+	       conn_send_end(c) - c->snd_nxt < c->socket.options.notsent_low;
+}
+
+void send_note_room(struct tcp_conn *c)
+{
+	if (!send_writable(c)) {
+		c->was_full = true;
+	} else if (c->was_full) {
+		c->was_full = false;
+		ep_event_raise(c->stack, c->ep, EP_WRITABLE);
+	}
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What may go now: windows, Nagle, silly-window avoidance, probes. */
+#ifndef LIGHT_TCP_SEND_H
+#define LIGHT_TCP_SEND_H
+
+#include "conn.h"
+
+/* Sends all that may go, at most a burst, then the ACK if one is still owed. The connection stays ready if more is left. */
+void send_turn(struct tcp_conn *);
+/* One segment from snd_una on, again, whatever the windows say; snd_nxt stays. */
+void send_retransmit(struct tcp_conn *);
+/* The probe timer expired. False: the connection was given up. */
+bool send_probe(struct tcp_conn *);
+
+/* Whether the program should write more: a third of the ring is free, and unsent bytes are below its low-water mark. */
+bool send_writable(const struct tcp_conn *);
+/* Call around whatever frees room: raises EP_WRITABLE when a ring that was seen full no longer is. */
+void send_note_room(struct tcp_conn *);
+
+#endif

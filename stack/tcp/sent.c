@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One segment a round trip is timed (RFC 6298 3); a retransmission of anything ends the measurement, which is
+ * Karn's rule. While retransmitting, timestamps still give samples (RFC 7323 4). */
+#include "sent.h"
+
+#include "timers.h"
+
+#define TS_SAMPLE_MOST (UINT32_C(3600) * 1000) /* a TSecr from another life is no sample */
+
+static nsec sample(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	uint32_t elapsed;
+
+	if (c->timed) {
+		if (seq_lt(s->ack, c->timed_seq))
+			return 0;
+		c->timed = false;
+		return c->stack->now > c->timed_at ? c->stack->now - c->timed_at : 1;
+	}
+	if (!c->ts_on || !(s->has & SEG_HAS_TS) || (c->phase == LOSS_OPEN && c->backoff == 0))
+		return 0;
+	elapsed = conn_ts_now(c->stack, c->ts_offset) - s->tsecr;
+	if (elapsed > TS_SAMPLE_MOST)
+		return 0;
+	return elapsed ? elapsed * NSEC_PER_MSEC : NSEC_PER_MSEC;
+}
+
+/* Numbers that are only compared with newer ones must not fall 2^31 behind. */
+static void pull_along(struct tcp_conn *c)
+{
+	if (seq_lt(c->snd_up, c->snd_una))
+		c->snd_up = c->snd_una;
+	if (seq_lt(c->snd_small, c->snd_una))
+		c->snd_small = c->snd_una;
+	/* One number less than what lets fast retransmit begin (RFC 6582 6). */
+	if (c->phase == LOSS_OPEN && seq_lt(c->recover, c->snd_una - 2))
+		c->recover = c->snd_una - 2;
+}
+
+void sent_segment(struct tcp_conn *c, uint32_t seq, uint32_t end)
+{
+	if (seq_lt(seq, c->snd_max)) {
+		uint32_t again = seq_lt(end, c->snd_max) ? end - seq : c->snd_max - seq;
+
+		c->bytes_retransmitted += again;
+		c->retransmitted_total++;
+		c->timed = false;
+		count(c->stack, COUNT_TCP_RETRANSMITTED);
+	} else if (!c->timed) {
+		c->timed = true;
+		c->timed_seq = end;
+		c->timed_at = c->stack->now;
+	}
+	c->snd_max = seq_max(c->snd_max, end);
+}
+
+nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	nsec rtt = sample(c, s);
+	uint32_t bytes_end = seq_min(s->ack, conn_send_end(c));
+
+	if (rtt) {
+		rtt_sample(&c->rtt, settings_of(c), rtt);
+		c->backoff = 0;
+	}
+	c->bytes_acked += bytes_end - (c->send_base + c->ep->send.tail);
+	bytering_release(&c->ep->send, bytes_end - c->send_base);
+	if (c->ep->send.next.size != 0)
+		ep_settle(c->stack, c->ep, EP_SEND);
+	c->snd_una = s->ack;
+	c->snd_nxt = seq_max(c->snd_nxt, s->ack);
+	c->retransmits = 0;
+	c->stalled_since = c->stack->now;
+	pull_along(c);
+	return rtt;
+}

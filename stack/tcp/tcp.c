@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* TCP as the rest of the stack sees it: where a segment enters and finds its connection (RFC 9293 3.10.7), errors of
+ * ICMP (RFC 5927), the ready list, the pools, the settings. */
+#include "conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "close.h"
+#include "input.h"
+#include "listen.h"
+#include "output.h"
+#include "send.h"
+
+#define PROTOCOL_TCP 6
+#define READY_BURST 256 /* connections served in one turn */
+
+static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
+{
+	uint64_t sum;
+
+	if (p->flags & PKT_CSUM_GOOD)
+		return true;
+	sum = csum_pseudo(&ip->source, &ip->destination, PROTOCOL_TCP, p->len);
+	return csum_finish(csum_add(sum, p->data, p->len)) == 0;
+}
+
+/* No connection: a listener, or a reset (RFC 9293 3.10.7.1). */
+static void receive_unknown(struct stack *s, const struct flow_key *key, struct tcp_segment *seg,
+	const struct ip_received *ip, uint32_t isn)
+{
+	struct endpoint *listener = port_lookup(s, EP_STREAM, key);
+
+	if (listener) {
+		listen_input(s, listener, seg, ip, isn);
+		return;
+	}
+	drop_count(s, DROP_TCP_NO_SOCKET);
+	output_reset_for(s, ip, seg);
+}
+
+static void receive(struct stack *s, struct tcp_segment *seg, const struct ip_received *ip)
+{
+	struct flow_key key = {
+		.local = ip->destination,
+		.remote = ip->source,
+		.local_port = seg->destination,
+		.remote_port = seg->source,
+	};
+	struct flow *f = flow_find(s, &key);
+	uint32_t isn = 0;
+
+	if (!f) {
+		receive_unknown(s, &key, seg, ip, 0);
+		return;
+	}
+	switch (f->kind) {
+	case FLOW_CONNECTION:
+		input_segment(container_of(f, struct tcp_conn, flow), seg, ip);
+		break;
+	case FLOW_HALF_OPEN:
+		listen_half_open_input(s, f, seg, ip);
+		break;
+	case FLOW_TIME_WAIT:
+		if (close_time_wait_input(s, f, seg, ip, &isn))
+			receive_unknown(s, &key, seg, ip, isn);
+		break;
+	}
+}
+
+void tcp_receive(struct stack *s, struct pkt *p, const struct ip_received *ip)
+{
+	struct tcp_segment seg;
+	enum drop reason;
+
+	count(s, COUNT_TCP_RECEIVED);
+	if (ip->to_broadcast) {
+		pkt_drop(s, p, DROP_TCP_BROADCAST);
+		return;
+	}
+	if (!segment_parse(&seg, p->data, p->len, &reason)) {
+		pkt_drop(s, p, checksum_good(p, ip) ? reason : DROP_TCP_CHECKSUM);
+		return;
+	}
+	if (!checksum_good(p, ip)) {
+		pkt_drop(s, p, DROP_TCP_CHECKSUM);
+		return;
+	}
+	if (seg.source == 0 || seg.destination == 0) {
+		pkt_drop(s, p, DROP_TCP_BROADCAST);
+		return;
+	}
+	if (p->gso_size != 0 && seg.len > p->gso_size)
+		seg.segments = (uint16_t)((seg.len + p->gso_size - 1) / p->gso_size);
+	receive(s, &seg, ip);
+	pkt_done(s, p);
+}
+
+/* RFC 5927 7: only a real decrease, and what did not fit goes again at once in smaller pieces. */
+static void path_mtu_lowered(struct tcp_conn *c, uint32_t mtu)
+{
+	uint16_t before = c->snd_mss;
+
+	if (mtu >= c->path.mtu || mtu < 68)
+		return;
+	pmtu_lower(c->stack, &c->flow.key.remote, (uint16_t)mtu);
+	c->mtu_changed = true;
+	if (!conn_refresh_path(c) || !conn_synchronised(c) || c->snd_mss >= before)
+		return;
+	c->timed = false;
+	c->snd_nxt = c->snd_una;
+	conn_ready(c);
+}
+
+/* RFC 1122 4.2.3.9 with RFC 5927 4.1 and 5.2: only what quotes a number in flight counts, and only before the
+ * connection is synchronised can an error end it. */
+void tcp_icmp_error(struct stack *s, const struct icmp_error *e)
+{
+	struct flow *f = flow_find(s, &e->key);
+	struct tcp_conn *c;
+	uint32_t seq;
+
+	if (!f || f->kind != FLOW_CONNECTION) {
+		drop_count(s, DROP_TCP_ICMP);
+		return;
+	}
+	c = container_of(f, struct tcp_conn, flow);
+	memcpy(&seq, e->quoted + 4, sizeof(seq));
+	seq = __builtin_bswap32(seq);
+	if (!seq_within(seq, c->snd_una, c->snd_max - c->snd_una)) {
+		drop_count(s, DROP_TCP_ICMP);
+		return;
+	}
+	if (e->mtu) {
+		path_mtu_lowered(c, e->mtu);
+		return;
+	}
+	if (e->hard && !conn_synchronised(c)) {
+		conn_end(c, e->error);
+		return;
+	}
+	c->soft_error = e->error;
+}
+
+int tcp_init(struct stack *s)
+{
+	const struct stack_config *config = &s->config;
+	struct tcp_stack *t = calloc(1, sizeof(*t));
+
+	s->tcp = t;
+	if (!t)
+		return -ENOMEM;
+	t->cc = cc_find(config->tcp.cc);
+	if (!t->cc)
+		return -EINVAL;
+	list_init(&t->ready);
+	list_init(&t->half_open_age);
+	list_init(&t->time_wait_age);
+	t->isn_key = siphash_key_for(config->secret, 0x6e7369); /* "isn" */
+	t->ts_key = siphash_key_for(config->secret, 0x7374);    /* "ts" */
+	if (!pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
+	    !pool_init(&t->listeners, sizeof(struct tcp_listener), config->max_endpoints) ||
+	    !pool_init(&t->half_opens, listen_half_open_size(), config->tcp.max_half_open) ||
+	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
+		return -ENOMEM;
+	return 0;
+}
+
+void tcp_free(struct stack *s)
+{
+	if (!s->tcp)
+		return;
+	pool_free(&s->tcp->conns);
+	pool_free(&s->tcp->listeners);
+	pool_free(&s->tcp->half_opens);
+	pool_free(&s->tcp->time_waits);
+	free(s->tcp);
+	s->tcp = NULL;
+}
+
+bool tcp_output_pending(const struct stack *s)
+{
+	return !list_empty(&s->tcp->ready);
+}
+
+unsigned tcp_output_ready(struct stack *s)
+{
+	struct list batch, *node;
+	unsigned n = 0;
+
+	/* Who becomes ready meanwhile waits for the next turn. */
+	list_init(&batch);
+	list_splice(&batch, &s->tcp->ready);
+	while (n < READY_BURST && (node = list_take_or_null(&batch)) != NULL) {
+		send_turn(container_of(node, struct tcp_conn, ready_node));
+		n++;
+	}
+	list_splice(&batch, &s->tcp->ready);
+	list_splice(&s->tcp->ready, &batch);
+	return n;
+}
+
+void tcp_memory(const struct stack *s, struct stack_memory *m)
+{
+	m->connections = s->tcp->conns.used;
+	m->half_open = s->tcp->half_opens.used;
+	m->time_wait = s->tcp->time_waits.used;
+}
+
+size_t tcp_pool_bytes(const struct stack *s)
+{
+	const struct tcp_stack *t = s->tcp;
+
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->half_opens) +
+	       pool_bytes(&t->time_waits);
+}
+
+/* Half-open connections first, then TIME-WAIT. */
+bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
+{
+	uint32_t half_opens = pool_end(&s->tcp->half_opens);
+	uint32_t end = half_opens + pool_end(&s->tcp->time_waits);
+
+	while (*cursor < end) {
+		uint32_t i = (*cursor)++;
+
+		if (i < half_opens ? listen_half_open_info(s, i, info)
+				   : close_time_wait_info(s, i - half_opens, info))
+			return true;
+	}
+	return false;
+}
+
+const char *tcp_check(const struct stack *s)
+{
+	uint32_t ready = 0;
+
+	for (uint32_t i = 0; i < pool_end(&s->tcp->conns); i++) {
+		const struct tcp_conn *c = pool_at_or_null(&s->tcp->conns, i);
+
+		if (!c)
+			continue;
+		ready += list_linked(&c->ready_node);
+		if (c->ep->released)
+			return "tcp: a connection outlived its endpoint";
+	}
+	list_for_each(node, &s->tcp->ready)
+		ready--;
+	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
+}
+
+void tcp_settings_linux(struct tcp_settings *t)
+{
+	*t = (struct tcp_settings){
+		.rto_initial = NSEC_PER_SEC,
+		.rto_min = 200 * NSEC_PER_MSEC,
+		.rto_max = 120 * NSEC_PER_SEC,
+		/* Linux floors the variance term at rto_min: that is G of RFC 6298 2.3. */
+		.clock_granularity = 200 * NSEC_PER_MSEC,
+		.delayed_ack = 40 * NSEC_PER_MSEC,
+		.msl = 30 * NSEC_PER_SEC,
+		.fin_wait_2 = 60 * NSEC_PER_SEC,
+		.keep_idle = 7200 * NSEC_PER_SEC,
+		.keep_interval = 75 * NSEC_PER_SEC,
+		.keep_count = 9,
+		.syn_retries = 6,
+		.syn_ack_retries = 5,
+		.retries_1 = 3,
+		.retries_2 = 15,
+		.orphan_retries = 8,
+		.initial_window = 10,
+		.receive_buffer_initial = 64 * 1024,
+		.receive_buffer_max = 4 * 1024 * 1024,
+		.send_buffer_initial = TCP_SEND_FIRST_EXTENT,
+		.send_buffer_max = 4 * 1024 * 1024,
+		.max_half_open = 16384,
+		.max_time_wait = 65536,
+		.window_scaling = true,
+		.timestamps = true,
+		.sack = true,
+		.close_unread_resets = true,
+	};
+}
+
+void tcp_settings_standard(struct tcp_settings *t)
+{
+	tcp_settings_linux(t);
+	t->rto_min = NSEC_PER_SEC;                  /* RFC 6298 2.4 */
+	t->clock_granularity = NSEC_PER_MSEC;
+	t->delayed_ack = 200 * NSEC_PER_MSEC;
+	t->msl = 120 * NSEC_PER_SEC;                /* RFC 9293 3.4.2 */
+	t->syn_retries = 7;                         /* 1 + 2 + ... + 64 + 120 s: over three minutes (MUST-23) */
+	t->syn_ack_retries = 7;
+	t->user_timeout = 300 * NSEC_PER_SEC;       /* RFC 9293 3.9.1: five minutes */
+}

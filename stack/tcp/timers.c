@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One wheel timer a connection carries four deadlines. It may be armed earlier than the earliest of them (a
+ * deadline that moved away does not touch the wheel): an expiry that finds nothing due arms it again.
+ * RFC 6298 5, RFC 9293 3.8.3 (R1, R2), 3.8.4 (keep-alive), 3.8.6.1 (probes). */
+#include "timers.h"
+
+#include <errno.h>
+
+#include "active_open.h"
+#include "loss.h"
+#include "output.h"
+#include "send.h"
+
+static void arm(struct tcp_conn *c)
+{
+	nsec first = NSEC_NEVER;
+
+	for (unsigned i = 0; i < CONN_DEADLINES; i++)
+		if (c->due[i] < first)
+			first = c->due[i];
+	if (first != NSEC_NEVER && (!timer_armed(&c->timer) || first < c->timer.due))
+		wheel_arm(&c->stack->wheel, &c->timer, first);
+}
+
+static void set(struct tcp_conn *c, enum conn_deadline which, nsec due)
+{
+	c->due[which] = due;
+	if (due != NSEC_NEVER && (!timer_armed(&c->timer) || due < c->timer.due))
+		wheel_arm(&c->stack->wheel, &c->timer, due);
+}
+
+/* Now + the backed-off RTO, but not beyond the user timeout. */
+static nsec retransmit_due(const struct tcp_conn *c, unsigned backoff)
+{
+	nsec due = c->stack->now + rtt_backed_off(&c->rtt, settings_of(c), backoff);
+	nsec limit = timers_user_timeout(c);
+
+	if (limit && c->retransmit_mode == RETRANSMIT_DATA && c->stalled_since + limit < due &&
+	    c->stalled_since + limit > c->stack->now)
+		due = c->stalled_since + limit;
+	return due;
+}
+
+static nsec keep_idle(const struct tcp_conn *c)
+{
+	uint32_t own = c->socket.options.keep_idle;
+
+	return own ? own * NSEC_PER_SEC : settings_of(c)->keep_idle;
+}
+
+static nsec keep_interval(const struct tcp_conn *c)
+{
+	uint32_t own = c->socket.options.keep_interval;
+
+	return own ? own * NSEC_PER_SEC : settings_of(c)->keep_interval;
+}
+
+/* MUST-26, MUST-29: only when nothing is outstanding and nothing came for the whole interval; one unanswered
+ * probe says nothing. False: the connection has ended. */
+static bool keepalive_due(struct tcp_conn *c)
+{
+	nsec now = c->stack->now;
+	uint8_t most = c->socket.options.keep_count ? c->socket.options.keep_count
+						    : (uint8_t)settings_of(c)->keep_count;
+	nsec heard = c->last_received;
+
+	if (!c->ep->keepalive || !conn_synchronised(c))
+		return true;
+	if (c->snd_una != c->snd_max || conn_send_end(c) != c->snd_nxt) {
+		set(c, DUE_KEEPALIVE, now + keep_idle(c));
+		return true;
+	}
+	if (now < heard + keep_idle(c)) {
+		c->keep_probes = 0;
+		set(c, DUE_KEEPALIVE, heard + keep_idle(c));
+		return true;
+	}
+	if (c->keep_probes >= most ||
+	    (timers_user_timeout(c) && c->keep_probes > 0 && now - heard >= timers_user_timeout(c))) {
+		count(c->stack, COUNT_TCP_ABORTED);
+		conn_abort(c, c->soft_error ? c->soft_error : ETIMEDOUT);
+		return false;
+	}
+	c->keep_probes++;
+	output_keepalive(c);
+	set(c, DUE_KEEPALIVE, now + keep_interval(c));
+	return true;
+}
+
+static bool retransmit_expired(struct tcp_conn *c)
+{
+	switch ((enum retransmit_mode)c->retransmit_mode) {
+	case RETRANSMIT_DATA:
+		if (c->socket.state == TCP_SYN_SENT || c->socket.state == TCP_SYN_RECEIVED)
+			return active_open_timeout(c);
+		return loss_timeout(c);
+	case RETRANSMIT_PROBE:
+		return send_probe(c);
+	case RETRANSMIT_OVERRIDE:
+		c->retransmit_mode = RETRANSMIT_NONE;
+		c->push_small = true;
+		conn_ready(c);
+		return true;
+	case RETRANSMIT_NONE:
+		break;
+	}
+	return true;
+}
+
+static bool deadline_expired(struct tcp_conn *c, enum conn_deadline which)
+{
+	switch (which) {
+	case DUE_RETRANSMIT:
+		return retransmit_expired(c);
+	case DUE_ACK:
+		output_ack(c);
+		return true;
+	case DUE_KEEPALIVE:
+		return keepalive_due(c);
+	case DUE_LIFE:
+		/* Linux's tcp_fin_timeout: an orphan in FIN-WAIT-2 is forgotten without a word. */
+		conn_end(c, 0);
+		return false;
+	case CONN_DEADLINES:
+		break;
+	}
+	return true;
+}
+
+static void expired(void *context, struct timer *t)
+{
+	struct tcp_conn *c = container_of(t, struct tcp_conn, timer);
+
+	(void)context;
+	for (unsigned i = 0; i < CONN_DEADLINES; i++) {
+		if (c->due[i] > c->stack->now)
+			continue;
+		c->due[i] = NSEC_NEVER;
+		if (!deadline_expired(c, (enum conn_deadline)i))
+			return;
+	}
+	if (c->socket.state != TCP_CLOSED)
+		arm(c);
+}
+
+void timers_start(struct tcp_conn *c)
+{
+	c->timer.fire = expired;
+	for (unsigned i = 0; i < CONN_DEADLINES; i++)
+		c->due[i] = NSEC_NEVER;
+}
+
+void timers_stop(struct tcp_conn *c)
+{
+	timers_start(c);
+	c->retransmit_mode = RETRANSMIT_NONE;
+	wheel_cancel(&c->stack->wheel, &c->timer);
+}
+
+void timers_data_sent(struct tcp_conn *c)
+{
+	if (c->retransmit_mode == RETRANSMIT_DATA)
+		return;
+	c->retransmit_mode = RETRANSMIT_DATA;
+	c->stalled_since = c->stack->now;
+	set(c, DUE_RETRANSMIT, retransmit_due(c, c->backoff));
+}
+
+void timers_restart(struct tcp_conn *c)
+{
+	c->retransmit_mode = RETRANSMIT_DATA;
+	set(c, DUE_RETRANSMIT, retransmit_due(c, c->backoff));
+}
+
+void timers_all_acked(struct tcp_conn *c)
+{
+	c->retransmit_mode = RETRANSMIT_NONE;
+	c->due[DUE_RETRANSMIT] = NSEC_NEVER;
+}
+
+void timers_window_closed(struct tcp_conn *c)
+{
+	if (c->retransmit_mode == RETRANSMIT_PROBE && c->due[DUE_RETRANSMIT] != NSEC_NEVER)
+		return;
+	if (c->retransmit_mode != RETRANSMIT_PROBE)
+		c->probes = 0;
+	c->retransmit_mode = RETRANSMIT_PROBE;
+	/* SHLD-29, SHLD-30: the first after one RTO, then doubling. */
+	set(c, DUE_RETRANSMIT, retransmit_due(c, c->backoff));
+}
+
+void timers_held(struct tcp_conn *c, nsec longest)
+{
+	if (c->retransmit_mode != RETRANSMIT_NONE)
+		return;
+	c->retransmit_mode = RETRANSMIT_OVERRIDE;
+	set(c, DUE_RETRANSMIT, c->stack->now + longest);
+}
+
+void timers_not_held(struct tcp_conn *c)
+{
+	if (c->retransmit_mode == RETRANSMIT_PROBE) {
+		c->backoff = 0;
+		c->probes = 0;
+	}
+	if (c->retransmit_mode == RETRANSMIT_PROBE || c->retransmit_mode == RETRANSMIT_OVERRIDE)
+		timers_all_acked(c);
+}
+
+void timers_ack_owed(struct tcp_conn *c)
+{
+	if (c->due[DUE_ACK] == NSEC_NEVER)
+		set(c, DUE_ACK, c->stack->now + settings_of(c)->delayed_ack);
+}
+
+void timers_ack_sent(struct tcp_conn *c)
+{
+	c->due[DUE_ACK] = NSEC_NEVER;
+}
+
+void timers_keepalive_changed(struct tcp_conn *c)
+{
+	c->keep_probes = 0;
+	if (!c->ep->keepalive || !conn_synchronised(c)) {
+		c->due[DUE_KEEPALIVE] = NSEC_NEVER;
+		return;
+	}
+	set(c, DUE_KEEPALIVE, c->last_received + keep_idle(c));
+}
+
+void timers_limit_life(struct tcp_conn *c, nsec longest)
+{
+	set(c, DUE_LIFE, c->stack->now + longest);
+}
+
+nsec timers_user_timeout(const struct tcp_conn *c)
+{
+	uint32_t own = c->socket.options.user_timeout;
+
+	return own ? own * NSEC_PER_MSEC : settings_of(c)->user_timeout;
+}
+
+bool timers_exhausted(const struct tcp_conn *c, unsigned tries, unsigned limit, nsec since)
+{
+	nsec longest = timers_user_timeout(c);
+
+	if (longest)
+		return tries > 0 && c->stack->now - since >= longest;
+	return tries >= limit;
+}
