@@ -112,7 +112,8 @@ static int choose(const struct stack *s, uint32_t *source, uint32_t destination,
 		i = default_interface(s, *source);
 	} else {
 		i = r ? s->interfaces[r->interface] : NULL;
-		if (r && r->gateway)
+		/* A group is reached on its link, not through a router (RFC 1112 6.1). */
+		if (r && r->gateway && !ip4_is_multicast(destination))
 			*next_hop = r->gateway;
 	}
 	if (!i)
