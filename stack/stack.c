@@ -317,8 +317,10 @@ void stack_memory(const struct stack *s, struct stack_memory *out)
 		.endpoints = s->endpoints.used, .packets_held = s->packets_held,
 		.fragments_held = fragments_held(s), .extents_lent = s->extents_lent,
 	};
+	/* The loopback link's packets are our own: only what was borrowed from a host's link counts. */
 	for (uint32_t n = 1; n <= s->interface_count; n++)
-		out->packets_held += s->interfaces[n]->out_count;
+		if (!s->interfaces[n]->loopback)
+			out->packets_held += s->interfaces[n]->out_count;
 	tcp_memory(s, out);
 }
 
