@@ -43,13 +43,14 @@ def marks_of_file(path):
     for node in ast.parse(text).body:
         if not isinstance(node, ast.FunctionDef) or not node.name.startswith('test_'):
             continue
-        at = min([node.lineno] + [d.lineno for d in node.decorator_list]) - 2
-        while at >= 0 and lines[at].startswith('#'):
+        first = min([node.lineno] + [d.lineno for d in node.decorator_list]) - 1
+        while first and lines[first - 1].startswith('#'):
+            first -= 1
+        for at in range(first, node.lineno):          # between decorators too
             m = MARK.match(lines[at])
             if m:
                 found.setdefault(node.name, []).extend(m.group(1).split())
                 claimed.add(at)
-            at -= 1
     for number, line in enumerate(lines):
         if MARK.match(line) and number not in claimed:
             raise BadMarker(f'{path}:{number + 1}: a covers mark above no test')

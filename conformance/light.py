@@ -324,7 +324,7 @@ class Stack:
 
     # ---- reports
 
-    def trace_text(self, last=80):
+    def trace_text(self, last=40):
         lines = []
         for at, direction, what in self.trace[-last:]:
             if isinstance(what, bytes):

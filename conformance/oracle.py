@@ -106,7 +106,9 @@ class Oracle:
         require(checksum(data) == 0, 'ICMP checksum')
         require(data[0] in (0, 3, 8, 11, 12), f'ICMP type {data[0]} from a host')
         if data[0] in (3, 11, 12):
-            require(len(data) >= 8 + 28, 'ICMP error that quotes too little')
+            require(len(data) >= 28, 'ICMP error that quotes too little')
+            had = (data[10] << 8 | data[11]) - (data[8] & 15) * 4      # behind the quoted header
+            require(len(data) >= 8 + (data[8] & 15) * 4 + min(8, had), 'ICMP error that quotes too little')
             require(len(data) + 20 <= 576, 'ICMP error longer than 576 bytes')
             require(data[0] == 12 or data[4:6] == b'\0\0', 'unused ICMP fields not zero')
             require(data[0] == 12 or (data[0], data[1]) == (3, 4) or data[6:8] == b'\0\0',
