@@ -4,7 +4,7 @@ otherwise does only what the test says. Its acknowledgment follows in-order data
 sends nothing unasked."""
 import struct
 
-from light import ADDR, HOST, HOST_MAC, MAC
+from light import ADDR, HOST, HOST_MAC, MAC, STATES
 from oracle import checksum
 import ipaddress
 
@@ -200,6 +200,13 @@ class Peer:
             assert getattr(segment, name) == value, \
                 f'expected {name}={value!r}, got {getattr(segment, name)!r} in {segment}'
 
+    def state(self):
+        """The state of the connection as the stack shows it; 'CLOSED' if it knows none."""
+        for info in self.stack.sockets():
+            if info['peer'] == [self.addr, self.port] and info['local'][1] == self.stack_port:
+                return next(n for n, v in STATES.items() if v == info['state'])
+        return 'CLOSED'
+
     # ---- whole exchanges
 
     def connect(self, **syn):
@@ -245,3 +252,10 @@ def opened(stack, port=80, **peer):
     sock = stack.stream().connect(p.addr, port)
     p.accept()
     return p, sock
+
+
+def syn_sent(stack, port=80, **peer):
+    """The stack's SYN is not answered yet: (peer, socket, the SYN)."""
+    p = Peer(stack, port=port, **peer)
+    sock = stack.stream().connect(p.addr, port)
+    return p, sock, p.receive_syn()

@@ -6,8 +6,7 @@ import pytest
 
 from light import ERROR, HOST, Stack
 from packets import icmp_error, quote
-from peer import Peer, established
-from test_tcp_open import syn_sent
+from peer import Peer, established, syn_sent
 
 SOFT = [(3, 0), (3, 1), (3, 5), (11, 0), (11, 1), (12, 0)]
 HARD = [(3, 2), (3, 3)]
