@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "posix/bell.h"
+
 #define FDS (1u << 20)          /* the kernel's default for the hard limit */
 #define SLOTS (1u << 20)
 
@@ -209,7 +211,7 @@ int fdtable_lowest_own(void)
 bool fdtable_is_own(int fd)
 {
 	return fd >= atomic_load_explicit(&own_from, memory_order_relaxed) && (fd + 1 == placeholders[0] || fd + 1 == placeholders[1] ||
-		(light_session && client_owns_fd(light_session, fd)));
+		bell_is_own(fd) || (light_session && client_owns_fd(light_session, fd)));
 }
 
 static int placeholder(enum ep_type type)
