@@ -66,7 +66,8 @@ static bool keepalive_due(struct tcp_conn *c)
 
 	if (!c->ep->keepalive || !conn_synchronised(c))
 		return true;
-	if (c->snd_una != c->snd_max || conn_send_end(c) != c->snd_nxt) {
+	/* Our FIN takes a number too: after a half-close the end is one further. */
+	if (c->snd_una != c->snd_max || seq_lt(c->snd_nxt, conn_send_end(c) + c->fin_wanted)) {
 		set(c, DUE_KEEPALIVE, now + keep_idle(c));
 		return true;
 	}
