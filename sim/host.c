@@ -80,6 +80,8 @@ bool host_service_start(struct service *s)
 	stack_at(stack, world_now(s->host->world));
 	s->host->touched = true;
 	CHECK(!s->listens);
+	if (s->host->closed)
+		return true;            /* too late: nothing is to begin any more */
 	if (ep_open(stack, EP_STREAM, (uintptr_t)s, NULL, &s->ep) != 0)
 		return false;
 	ep_set(stack, s->ep, EP_REUSE_ADDR, 1);
@@ -224,6 +226,7 @@ void host_turn(struct host *h, nsec now)
 {
 	struct ep_event events[EVENTS];
 	unsigned n, i, heard = 0, work;
+	bool called = h->touched;   /* then a turn without work is no fault of the stack */
 
 	h->touched = false;
 	h->turns++;
@@ -237,7 +240,7 @@ void host_turn(struct host *h, nsec now)
 			return;
 		}
 	}
-	h->idle_turns = work || heard || h->touched ? 0 : h->idle_turns + 1;
+	h->idle_turns = called || work || heard || h->touched ? 0 : h->idle_turns + 1;
 }
 
 void host_timer(struct host *h, nsec when, void (*what)(void *, uint64_t), void *context, uint64_t argument)
@@ -249,6 +252,7 @@ void host_close(struct host *h)
 {
 	struct service *s;
 
+	h->closed = true;
 	for (s = h->services; s; s = s->next)
 		host_service_stop(s);
 	pings_close(h);

@@ -35,6 +35,7 @@ struct host {
 	int interface;
 	struct ipaddr addr;
 	bool touched;                   /* an application called: the stack wants a turn */
+	bool closed;                    /* host_close was called: nothing starts any more */
 	uint32_t idle_turns;            /* turns in a row that were due and did nothing */
 	uint32_t talks;                 /* that are not over, both roles */
 	uint32_t busy;                  /* clients and pings that are not done */
@@ -52,7 +53,7 @@ struct host {
 /* Listens by the script on script->port until host_service_stop. The script must outlive the world. */
 struct service *host_serve(struct host *, const struct talk_script *, uint32_t backlog);
 void host_service_stop(struct service *);
-/* Again, after a stop. False: the port is taken. */
+/* Again, after a stop. False: the port is taken. After host_close nothing happens. */
 bool host_service_start(struct service *);
 bool host_service_listens(const struct service *);
 
