@@ -113,6 +113,13 @@ class Socket:
         reply = self.checked('recvfrom', n)
         return bytes.fromhex(reply['data']), tuple(reply['from'])
 
+    def recvmsg(self, n=65536):
+        """The reply of a socket with shared rings: data, from, to, interface, tos, ttl."""
+        return self.checked('recvmsg', n)
+
+    def sendmsg(self, data, addr, port, source='-'):
+        return self.checked('sendmsg', data.hex() or '-', addr, port, source)['result']
+
     def shutdown(self, how=SHUT_WRITE):
         self.checked('shutdown', how)
 
@@ -293,6 +300,10 @@ class Stack:
 
     def datagram(self):
         return Socket(self, self.request('open', 'datagram')['ep'])
+
+    def shared_datagram(self):
+        """A socket whose rings are used as a program in another process uses them."""
+        return Socket(self, self.request('open_ring', 'datagram')['ep'])
 
     def udp(self, port=0, addr='0.0.0.0'):
         return self.datagram().bind(addr, port)

@@ -74,8 +74,8 @@ void server_reset(struct server *s)
 
 static int64_t dispatch(struct server *s, const struct request *r)
 {
-	const struct command *tables[] = { world_commands, endpoint_commands };
-	for (unsigned i = 0; i < 2; i++)
+	const struct command *tables[] = { world_commands, endpoint_commands, ring_commands };
+	for (unsigned i = 0; i < 3; i++)
 		for (const struct command *c = tables[i]; c->name; c++) {
 			if (strcmp(c->name, r->word[0]) != 0)
 				continue;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rings.h"
 #include "stack/endpoint.h"
 #include "stack/stack.h"
 #include "wire.h"
@@ -36,6 +37,7 @@ struct server {
 	struct wire *wires[SERVER_LINKS];
 	int interfaces[SERVER_LINKS];
 	unsigned n_wires;
+	struct rings rings;
 	nsec now;
 	struct reply reply;                  /* extra members of the reply: each begins with a comma */
 	const char *broken;                  /* an invariant that does not hold: static text */
@@ -51,7 +53,7 @@ struct command {
 	bool needs_stack;
 	int64_t (*run)(struct server *, const struct request *);
 };
-extern const struct command world_commands[], endpoint_commands[];   /* end: name NULL */
+extern const struct command world_commands[], endpoint_commands[], ring_commands[];   /* end: name NULL */
 
 /* Returns COMMAND_REFUSED. */
 int64_t command_refuse(struct server *, const char *format, ...) __attribute__((format(printf, 2, 3)));

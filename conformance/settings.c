@@ -106,6 +106,7 @@ struct stack *settings_new_stack(struct server *s, const struct request *r)
 	stack_config_init(&config);
 	memset(config.secret, 7, sizeof(config.secret));
 	config.max_endpoints = 1024;
+	rings_host(&s->rings, &config.host);
 	if (!choose_profile(&config, r)) {
 		command_refuse(s, "no such profile");
 		return NULL;

@@ -198,6 +198,56 @@ def test_the_more_specific_socket_wins():
     assert drained(only) == [b'x']
 
 
+# covers: 1122-4.1.3.5-specdst
+def test_the_destination_is_told_and_the_source_chosen():
+    s = two_addresses()
+    sock = s.shared_datagram().set('PKTINFO', 1).bind('0.0.0.0', 5000)
+    for dst, mac in ((ADDR, None), (SECOND, None), ('192.0.2.255', BROADCAST)):
+        packet = udp(b'to ' + dst.encode(), dst=dst, tos=0x20, ttl=9)
+        s.inject(ether(packet, dst=mac) if mac else packet)
+        got = sock.recvmsg()
+        assert bytes.fromhex(got['data']) == b'to ' + dst.encode()
+        assert (got['from'], got['to']) == ([HOST, 4000], [dst, 5000])
+        assert (got['interface'], got['tos'], got['ttl']) == (s.interface, 0x20, 9)
+    for source in (ADDR, SECOND):
+        sock.sendmsg(b'reply', HOST, 4000, source)
+        sent = s.one(UDP)
+        assert (sent[IP].src, sent[UDP].sport, sent[Raw].load) == (source, 5000, b'reply')
+    sock.sendmsg(b'reply', HOST, 4000)
+    assert s.one(UDP)[IP].src == ADDR
+    sock.sendmsg(b'forged', HOST, 4000, '192.0.2.99')      # not ours
+    s.none()
+
+
+def test_shared_rings_carry_many_datagrams():
+    s = Stack()
+    sock = s.shared_datagram().bind('0.0.0.0', 5000)
+    rng = random.Random(8)
+    for _ in range(40):
+        data = [rng.randbytes(rng.randrange(1400)) for _ in range(7)]
+        s.inject(*[udp(d) for d in data])
+        assert [bytes.fromhex(sock.recvmsg()['data']) for _ in data] == data
+        for d in data:
+            assert sock.sendmsg(d, HOST, 9) == len(d)
+        assert [f.raw[42:14 + f[IP].len] for f in s.sent(UDP)] == data
+    assert errno_of(sock.recvmsg) == errno.EAGAIN
+
+
+@pytest.mark.parametrize('which', ['send_head', 'receive_tail'])
+def test_impossible_indices_are_refused(which):
+    s = Stack()
+    sock = s.shared_datagram().bind('0.0.0.0', 5000)
+    sock.sendmsg(b'x', HOST, 9)
+    s.inject(udp(b'waiting'))
+    s.sent()
+    for by in (1 << 30, -(1 << 30), -1 - (1 << 20), -1, 1 << 24):
+        assert sock.call('move', which, by)['result'] == -errno.EPROTO, by
+    s.none()
+    assert bytes.fromhex(sock.recvmsg()['data']) == b'waiting'
+    sock.sendmsg(b'fine', HOST, 9)
+    s.one(UDP)
+
+
 def test_a_connected_socket_hears_only_its_peer():
     s = Stack()
     sock = s.udp(5000)
