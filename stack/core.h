@@ -44,6 +44,9 @@ struct path {
 /* Finds the path to `destination` (source: any = choose). 0, -ENETUNREACH, -EADDRNOTAVAIL (source is not ours). */
 int route_find(struct stack *, const struct ipaddr *source, const struct ipaddr *destination, struct path *);
 
+/* Broadcast or multicast: no stream goes there (RFC 9293 MUST-46). */
+bool route_to_many(const struct stack *, const struct ipaddr *);
+
 /* What a layer above IP says of a packet it sends. */
 struct ip_send {
 	const struct path *path;

@@ -172,6 +172,11 @@ bool route_is_any_broadcast(const struct stack *s, uint32_t a)
 	return a == UINT32_MAX;
 }
 
+bool route_to_many(const struct stack *s, const struct ipaddr *a)
+{
+	return ipaddr_is_ip4(a) && (ip4_is_multicast(ipaddr_ip4(a)) || route_is_any_broadcast(s, ipaddr_ip4(a)));
+}
+
 uint32_t route_source(const struct interface *i, uint32_t neighbour)
 {
 	for (unsigned n = 0; n < i->address_count; n++)

@@ -75,8 +75,15 @@ static int choose_names(struct tcp_conn *c, const struct ep_name *peer)
 {
 	struct stack *s = c->stack;
 	struct endpoint *ep = c->ep;
-	int error = route_find(s, &ep->local.addr, &peer->addr, &c->path);
+	struct ipaddr remote = peer->addr;
+	int error;
 
+	/* As Linux: nowhere in particular is this host. */
+	if (ipaddr_is_any(&remote))
+		remote = ipaddr_is_any(&ep->local.addr) ? ipaddr_from_ip4(__builtin_bswap32(0x7f000001)) : ep->local.addr;
+	if (route_to_many(s, &remote))
+		return -ENETUNREACH;
+	error = route_find(s, &ep->local.addr, &remote, &c->path);
 	if (error < 0)
 		return error;
 	c->flow.key.local = c->path.source;

@@ -78,6 +78,8 @@ static enum verdict check_sequence(struct tcp_conn *c, struct arrival *a)
 		a->answer = true;
 		return NEXT;
 	}
+	if (s->flags & SEG_SYN)
+		return NEXT; /* wherever it lies, it is asked about (RFC 5961 4.2) */
 	if (!recv_acceptable(c->rcv_nxt, window, s->seq, space)) {
 		/* A probe of a closed window (MUST-66) or a keep-alive (appendix A.2). */
 		if ((s->seq == c->rcv_nxt && window == 0) || s->seq == c->rcv_nxt - 1) {
@@ -86,7 +88,7 @@ static enum verdict check_sequence(struct tcp_conn *c, struct arrival *a)
 			s->seq = c->rcv_nxt;
 			s->len = 0;
 			s->flags &= (uint8_t)~SEG_FIN;
-			return s->flags & SEG_SYN ? ACK : NEXT;
+			return NEXT;
 		}
 		return ACK;
 	}
@@ -116,6 +118,9 @@ static enum verdict check_rst(struct tcp_conn *c, struct arrival *a)
 		error = ECONNREFUSED; /* MUST-11: simultaneous open */
 	else if (c->socket.state == TCP_CLOSING || c->socket.state == TCP_LAST_ACK)
 		error = 0;
+	/* All queues are flushed; what another process reads, it has to throw away itself. */
+	if (!c->ep->receive.shared_tail)
+		bytering_release(&c->ep->receive, c->ep->receive.head);
 	conn_end(c, error);
 	return DONE;
 }
@@ -274,7 +279,9 @@ static enum verdict process_data(struct tcp_conn *c, struct arrival *a)
 		}
 		break;
 	default:
-		return NEXT; /* beyond the peer's FIN: "should not occur" */
+		/* Beyond the peer's FIN: its text is ignored, its sender told where we are. */
+		a->why = DROP_TCP_SEQUENCE;
+		return ACK;
 	}
 	if (c->fin_seen && seq_gt(s->seq + s->len, c->fin_seq)) {
 		a->why = DROP_TCP_SEQUENCE;

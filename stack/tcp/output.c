@@ -94,7 +94,7 @@ static void fill(struct tcp_conn *c, struct tcp_segment *seg, uint32_t seq, uint
 		seg->tsecr = c->ts_recent;
 	}
 	/* RFC 6093: SND.UP as everybody means it, the number behind the urgent byte. */
-	if (seq_gt(c->snd_up, seq) && c->snd_up - seq <= 0xffff) {
+	if (seq_gt(c->snd_up, c->snd_una) && seq_gt(c->snd_up, seq) && c->snd_up - seq <= 0xffff) {
 		seg->flags |= SEG_URG;
 		seg->urgent = (uint16_t)(c->snd_up - seq);
 	}

@@ -48,13 +48,16 @@ static uint32_t usable(const struct tcp_conn *c)
 	return window > in_flight ? window - in_flight : 0;
 }
 
-/* A segment smaller than the MSS: does it go now? `all`: nothing is queued behind it. */
-static enum decision decide_small(const struct tcp_conn *c, uint32_t len, bool all)
+/* A segment smaller than the MSS: does it go now? `all`: nothing is queued behind it; `more`: full segments went
+ * before it, so that it only fills up the peer's window. */
+static enum decision decide_small(const struct tcp_conn *c, uint32_t len, bool all, bool more)
 {
 	const struct tcp_options *o = &c->socket.options;
 
 	if (seq_lt(c->snd_nxt, c->snd_max) || c->push_small || seq_gt(c->snd_up, c->snd_nxt))
 		return SEND_IT; /* retransmission, override, urgent */
+	if (!all && c->snd_wnd <= loss_window(c) && more)
+		return o->nodelay || !seq_gt(c->snd_small, c->snd_una) ? SEND_IT : SEND_HELD;
 	if (!all)
 		return c->snd_wnd > 0 && len >= c->max_snd_wnd / 2 ? SEND_IT : SEND_HELD;
 	if (c->fin_wanted)
@@ -77,7 +80,7 @@ static void end_flags(const struct tcp_conn *c, struct plan *p)
 		p->flags |= SEG_FIN;
 }
 
-static enum decision decide(const struct tcp_conn *c, bool super, struct plan *p)
+static enum decision decide(const struct tcp_conn *c, bool super, bool more, struct plan *p)
 {
 	uint32_t end = conn_send_end(c), mss = c->snd_mss;
 	uint32_t queued, most, n;
@@ -106,9 +109,9 @@ static enum decision decide(const struct tcp_conn *c, bool super, struct plan *p
 	if (n % mss != 0) {
 		bool all = n == queued;
 
-		if (n > mss && !(all && decide_small(c, n % mss, true) == SEND_IT))
+		if (n > mss && decide_small(c, n % mss, all, true) == SEND_HELD)
 			n -= n % mss;
-		else if (n < mss && decide_small(c, n, all) == SEND_HELD)
+		else if (n < mss && decide_small(c, n, all, more) == SEND_HELD)
 			return SEND_HELD;
 	}
 	p->len = n;
@@ -170,7 +173,7 @@ static void send_burst(struct tcp_conn *c)
 	struct plan plan;
 
 	while (sent < BURST_BYTES) {
-		d = decide(c, super, &plan);
+		d = decide(c, super, sent > 0, &plan);
 		if (d != SEND_IT)
 			break;
 		if (sent == 0)

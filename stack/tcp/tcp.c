@@ -203,7 +203,8 @@ unsigned tcp_output_ready(struct stack *s)
 
 void tcp_memory(const struct stack *s, struct stack_memory *m)
 {
-	m->connections = s->tcp->conns.used;
+	/* A socket that is not connected, or no longer, is no connection. */
+	m->connections = s->flow_count - s->tcp->half_opens.used - s->tcp->time_waits.used;
 	m->half_open = s->tcp->half_opens.used;
 	m->time_wait = s->tcp->time_waits.used;
 }
