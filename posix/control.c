@@ -186,16 +186,14 @@ int light_dup3(int from, int to, int flags, bool same_is_error)
 /* The kernel closes what lies between the library's own. */
 static int close_between(unsigned first, unsigned last)
 {
-	unsigned from = first;
+	unsigned from = first, lowest = (unsigned)fdtable_first_own(), end = (unsigned)fdtable_limit();
 
-	if (last >= (unsigned)fdtable_lowest_own() && light_session) {
-		for (unsigned fd = first; fd <= last && fdtable_holds((int)fd); fd++) {
-			if (!fdtable_is_own((int)fd))
-				continue;
-			if (fd > from && libc.close_range(from, fd - 1, 0) != 0)
-				return -1;
-			from = fd + 1;
-		}
+	for (unsigned fd = first > lowest ? first : lowest; fd <= last && fd < end; fd++) {
+		if (!fdtable_is_own((int)fd))
+			continue;
+		if (fd > from && libc.close_range(from, fd - 1, 0) != 0)
+			return -1;
+		from = fd + 1;
 	}
 	return from <= last ? libc.close_range(from, last, 0) : 0;
 }

@@ -193,19 +193,29 @@ static void put_entry(int fd, uintptr_t entry)
 
 /* ---- placeholders ---- */
 
+int fdtable_limit(void)
+{
+	struct rlimit limit = { 1024, 1024 };
+
+	system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit, 0, 0);
+	return (int)(limit.rlim_cur < FDS ? limit.rlim_cur : FDS);
+}
+
 /* Our own numbers lie where programs rarely look: they must stay below the limit, and not so high that the kernel has a
  * large table to copy at each fork. */
 int fdtable_lowest_own(void)
 {
-	struct rlimit limit = { 1024, 1024 };
-	rlim_t soft;
+	int limit = fdtable_limit();
+	int lowest = limit >= 8192 ? 4096 : limit - limit / 4;
 
-	system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit, 0, 0);
-	soft = limit.rlim_cur;
-	soft = soft >= 8192 ? 4096 : soft - soft / 4;
-	if ((int)soft < atomic_load(&own_from))
-		atomic_store(&own_from, (int)soft);
-	return (int)soft;
+	if (lowest < atomic_load(&own_from))
+		atomic_store(&own_from, lowest);
+	return lowest;
+}
+
+int fdtable_first_own(void)
+{
+	return atomic_load_explicit(&own_from, memory_order_relaxed);
 }
 
 bool fdtable_is_own(int fd)
@@ -237,11 +247,8 @@ static int placeholder(enum ep_type type)
 /* LIGHT_FD=high: numbers count down from the soft limit, for programs that tell the two spaces apart by number. */
 static int duplicate_high(int from, bool cloexec)
 {
-	struct rlimit limit = { 1024, 1024 };
-	int top;
+	int top = fdtable_limit() - 1;
 
-	system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit, 0, 0);
-	top = (int)(limit.rlim_cur < FDS ? limit.rlim_cur : FDS) - 1;
 	for (int wanted = top; wanted > 0; wanted--) {
 		int fd;
 

@@ -23,8 +23,10 @@ void fdtable_set_socket(int fd, struct socket *);
 void fdtable_copy(int from, int to);
 bool fdtable_holds(int fd);             /* the number is small enough for the table */
 int fdtable_highest(void);
-/* The library's own descriptors, which a program must neither close nor overwrite, and where they start. */
+/* The library's own descriptors, which a program must neither close nor overwrite. */
 bool fdtable_is_own(int fd);
-int fdtable_lowest_own(void);
+int fdtable_lowest_own(void);            /* where a new one is to be put */
+int fdtable_first_own(void);             /* none lies below; INT32_MAX: there are none */
+int fdtable_limit(void);                 /* no descriptor can be this or more: the soft limit, the table's size */
 
 #endif

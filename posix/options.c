@@ -366,8 +366,9 @@ long light_getsockopt(struct socket *s, int fd, int level, int name, void *value
 		error = get_number(s, o, &number);
 		return error != 0 ? error : put_number(o, number, value, length);
 	}
+	/* -1 asks for the default again. */
 	e = recorded_or_null(s, level, name);
-	if (e)
+	if (e && !(e->value < 0 && (o->ep == EP_TTL || o->ep == EP_MULTICAST_TTL)))
 		return put_number(o, e->value, value, length);
 	return libc.getsockopt(fd, level, name, value, length) == 0 ? 0 : -errno;
 }
