@@ -2,8 +2,6 @@
 /* One question to the daemon and its answer, over the daemon's own socket (ipc/hello.h). */
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,22 +10,10 @@
 
 #include "ipc/hello.h"
 #include "tools/lightctl/lightctl.h"
+#include "tools/refuse.h"
 
 #define PATIENCE_MSEC 10000
 #define ANSWER_MAX (256u << 20)
-
-__attribute__((noreturn, format(printf, 2, 3)))
-static void die(int status, const char *format, ...)
-{
-	va_list ap;
-
-	fputs("lightctl: ", stderr);
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(status);
-}
 
 static int connect_to(const char *path)
 {
@@ -35,10 +21,10 @@ static int connect_to(const char *path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (strlen(path) >= sizeof a.sun_path)
-		die(2, "the socket's path is longer than %zu bytes", sizeof a.sun_path - 1);
+		refuse(EXIT_REFUSED, "the socket's path is longer than %zu bytes", sizeof a.sun_path - 1);
 	strcpy(a.sun_path, path);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) != 0)
-		die(2, "no daemon on %s: %s", path, strerror(errno));
+		refuse(EXIT_REFUSED, "no daemon on %s: %s", path, strerror(errno));
 	return fd;
 }
 
@@ -52,11 +38,11 @@ static void send_question(int to, const char *question, int fd)
 	ssize_t sent;
 
 	if (length > sizeof message.text)
-		die(2, "the question is longer than %d bytes", HELLO_TEXT);
+		refuse(EXIT_REFUSED, "the question is longer than %d bytes", HELLO_TEXT);
 	memcpy(message.text, question, length);
 	sent = hello_send(to, &message, sizeof message.hello + length, &fd, fd >= 0 ? 1 : 0);
 	if (sent < 0)
-		die(1, "cannot ask the daemon: %s", strerror((int)-sent));
+		refuse(EXIT_FAILURE, "cannot ask the daemon: %s", strerror((int)-sent));
 }
 
 /* One packet of the answer appended to *text; returns whether more come. *result: what the last one says. */
@@ -71,13 +57,13 @@ static int receive_piece(int from, char **text, size_t *length, int32_t *result)
 	ssize_t n;
 
 	if (poll(&p, 1, PATIENCE_MSEC) != 1)
-		die(1, "the daemon does not answer");
+		refuse(EXIT_FAILURE, "the daemon does not answer");
 	n = hello_recv(from, &packet, sizeof packet, NULL, &fds, NULL);
 	if (n < (ssize_t)sizeof packet.welcome || packet.welcome.magic != HELLO_MAGIC ||
 	    packet.welcome.a != (size_t)n - sizeof packet.welcome)
-		die(1, "the daemon's answer makes no sense (%zd bytes)", n);
+		refuse(EXIT_FAILURE, "the daemon's answer makes no sense (%zd bytes)", n);
 	if (*length + packet.welcome.a > ANSWER_MAX || (*text = realloc(*text, *length + packet.welcome.a + 1)) == NULL)
-		die(1, "the answer is too long");
+		refuse(EXIT_FAILURE, "the answer is too long");
 	memcpy(*text + *length, packet.piece, packet.welcome.a);
 	*length += packet.welcome.a;
 	(*text)[*length] = '\0';
@@ -98,10 +84,10 @@ struct json_object *ask(const char *socket_path, const char *question, int fd)
 		;
 	close(daemon);
 	if (result < 0)
-		die(result == -EPERM || result == -EACCES ? 2 : 1, "%s: %s", question, strerror(-result));
+		refuse(result == -EPERM || result == -EACCES ? EXIT_REFUSED : EXIT_FAILURE, "%s: %s", question, strerror(-result));
 	answer = json_tokener_parse(text);
 	if (answer == NULL)
-		die(1, "the daemon's answer is not JSON");
+		refuse(EXIT_FAILURE, "the daemon's answer is not JSON");
 	free(text);
 	return answer;
 }

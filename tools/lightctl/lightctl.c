@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "tools/lightctl/lightctl.h"
+#include "tools/refuse.h"
 #include "tools/units.h"
 
 struct command {
@@ -104,10 +105,8 @@ static void capture(const struct settings *s)
 	int fd = open(s->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	char question[128];
 
-	if (fd < 0) {
-		fprintf(stderr, "lightctl: %s: %s\n", s->file, strerror(errno));
-		exit(2);
-	}
+	if (fd < 0)
+		refuse(EXIT_REFUSED, "%s: %s", s->file, strerror(errno));
 	snprintf(question, sizeof question, "capture %s %" PRIu64, s->host, s->snap);
 	json_object_put(ask(s->socket_path, question, fd));
 	wait_for_end(s->duration);
@@ -149,20 +148,20 @@ static void take_argument(struct settings *s, const char *arg, struct argp_state
 				s->command = &commands[i];
 		}
 		if (s->command == NULL)
-			argp_error(state, "'%s' is no command: status, ss, stats, arp, route, capture or capture-stop", arg);
+			refuse(EXIT_REFUSED, "'%s' is no command: status, ss, stats, arp, route, capture or capture-stop", arg);
 	} else if (state->arg_num == 1 && strcmp(s->command->name, "capture") == 0) {
 		s->file = arg;
 	} else {
-		argp_error(state, "'%s' is one word too many", arg);
+		refuse(EXIT_REFUSED, "'%s' is one word too many", arg);
 	}
 }
 
-static void check(const struct settings *s, struct argp_state *state)
+static void check(const struct settings *s)
 {
 	if (s->command == NULL)
-		argp_error(state, "a command is wanted: status, ss, stats, arp, route, capture or capture-stop");
+		refuse(EXIT_REFUSED, "a command is wanted: status, ss, stats, arp, route, capture or capture-stop");
 	else if (strcmp(s->command->name, "capture") == 0 && s->file == NULL)
-		argp_error(state, "capture: a file is wanted");
+		refuse(EXIT_REFUSED, "capture: a file is wanted");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -170,12 +169,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct settings *s = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		refuse_quietly(state);
+		return 0;
 	case KEY_SOCKET:
 		s->socket_path = arg;
 		return 0;
 	case KEY_HOST:
 		if (strlen(arg) > 31 || strpbrk(arg, " \n") != NULL)
-			argp_error(state, "--host: '%s' is no host's name", arg);
+			refuse(EXIT_REFUSED, "--host: '%s' is no host's name", arg);
 		s->host = arg;
 		return 0;
 	case KEY_JSON:
@@ -183,17 +185,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SNAP:
 		if (!units_whole(arg, 14, 262144, &s->snap))
-			argp_error(state, "--snap: '%s': 14 to 262144 bytes", arg);
+			refuse(EXIT_REFUSED, "--snap: '%s': 14 to 262144 bytes", arg);
 		return 0;
 	case KEY_FOR:
 		if (!units_duration(arg, &s->duration) || s->duration == 0)
-			argp_error(state, "--for: '%s': a time, as 10s or 500ms", arg);
+			refuse(EXIT_REFUSED, "--for: '%s': a time, as 10s or 500ms", arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		take_argument(s, arg, state);
 		return 0;
 	case ARGP_KEY_END:
-		check(s, state);
+		check(s);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -207,8 +209,7 @@ int main(int argc, char **argv)
 	const struct argp argp = { option_table, parse, "COMMAND", usage_text, 0, 0, 0 };
 	struct settings s = { .socket_path = LIGHT_SOCKET_PATH, .host = "" };
 
-	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, &s);
+	refuse_or_parse(&argp, argc, argv, &s);
 	if (s.command->show != NULL) {
 		look(&s);
 		return 0;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "tools/lightd/control.h"
 #include "tools/lightd/network.h"
 #include "tools/lightd/options.h"
+#include "tools/refuse.h"
 
 /* An adaptive daemon that found nothing to do looks on for this long before it sleeps: about what a wake-up costs, so that
  * at worst twice the best is spent. */
@@ -82,10 +82,8 @@ static void settle_on_machine(const struct options *o)
 		if (o->cores >> i & 1)
 			CPU_SET(i, &set);
 	}
-	if (sched_setaffinity(0, sizeof set, &set) != 0) {
-		fprintf(stderr, "lightd: --cores: this machine does not give these CPUs: %s\n", strerror(errno));
-		exit(2);
-	}
+	if (sched_setaffinity(0, sizeof set, &set) != 0)
+		refuse(EXIT_REFUSED, "--cores: this machine does not give these CPUs: %s", strerror(errno));
 }
 
 static struct server *open_server(const struct options *o, struct daemon_state *d)
@@ -103,11 +101,10 @@ static struct server *open_server(const struct options *o, struct daemon_state *
 	config.control = control_answer;
 	config.control_context = d;
 	error = server_new(&config, &server);
-	if (error == 0)
-		return server;
-	fprintf(stderr, "lightd: %s: %s\n", o->socket_path,
-		error == -EADDRINUSE ? "another daemon serves on this socket" : strerror(-error));
-	exit(2);
+	if (error < 0)
+		refuse(EXIT_REFUSED, "%s: %s", o->socket_path,
+		       error == -EADDRINUSE ? "another daemon serves on this socket" : strerror(-error));
+	return server;
 }
 
 static unsigned turn(struct daemon_state *d)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tools/refuse.h"
 #include "tools/units.h"
 
 /* Hosts without an address of their own count up from here. */
@@ -61,42 +62,42 @@ static bool host_name_is_valid(const char *name, size_t length)
 	return true;
 }
 
-static void host_add(struct options *o, const char *name, size_t length, const char *address, struct argp_state *state)
+static void host_add(struct options *o, const char *name, size_t length, const char *address)
 {
 	struct host_option *h = &o->host[o->hosts];
 
 	if (o->hosts == HOSTS_MAX)
-		argp_error(state, "--hosts: at most %u", HOSTS_MAX);
+		refuse(EXIT_REFUSED, "--hosts: at most %u", HOSTS_MAX);
 	if (!host_name_is_valid(name, length))
-		argp_error(state, "--hosts: '%.*s' is no name: 1 to 31 letters, digits, '.', '-', '_'", (int)length, name);
+		refuse(EXIT_REFUSED, "--hosts: '%.*s' is no name: 1 to 31 letters, digits, '.', '-', '_'", (int)length, name);
 	memcpy(h->name, name, length);
 	h->name[length] = '\0';
 	h->addr = ipaddr_from_ip4(__builtin_bswap32(FIRST_ADDRESS + o->hosts));
 	if (address != NULL && (!units_ip4(address, &h->addr) || ipaddr_is_any(&h->addr)))
-		argp_error(state, "--hosts: '%s' is not an IPv4 address", address);
+		refuse(EXIT_REFUSED, "--hosts: '%s' is not an IPv4 address", address);
 	for (unsigned i = 0; i < o->hosts; i++) {
 		if (strcmp(o->host[i].name, h->name) == 0 || ipaddr_equal(&o->host[i].addr, &h->addr))
-			argp_error(state, "--hosts: '%s' has the name or the address of another host", h->name);
+			refuse(EXIT_REFUSED, "--hosts: '%s' has the name or the address of another host", h->name);
 	}
 	o->hosts++;
 }
 
-static void hosts_by_number(struct options *o, uint64_t number, struct argp_state *state)
+static void hosts_by_number(struct options *o, uint64_t number)
 {
 	char name[16];
 
 	if (number == 2) {
-		host_add(o, "server", 6, NULL, state);
-		host_add(o, "client", 6, NULL, state);
+		host_add(o, "server", 6, NULL);
+		host_add(o, "client", 6, NULL);
 		return;
 	}
 	for (uint64_t i = 1; i <= number; i++) {
 		snprintf(name, sizeof name, "host%u", (unsigned)i);
-		host_add(o, name, strlen(name), NULL, state);
+		host_add(o, name, strlen(name), NULL);
 	}
 }
 
-static void hosts_parse(struct options *o, char *arg, struct argp_state *state)
+static void hosts_parse(struct options *o, char *arg)
 {
 	uint64_t number;
 	char *save = NULL;
@@ -104,28 +105,28 @@ static void hosts_parse(struct options *o, char *arg, struct argp_state *state)
 	o->hosts = 0;
 	if (isdigit((unsigned char)arg[0]) && strpbrk(arg, ",=") == NULL) {
 		if (!units_whole(arg, 1, HOSTS_MAX, &number))
-			argp_error(state, "--hosts: '%s': 1 to %u", arg, HOSTS_MAX);
-		hosts_by_number(o, number, state);
+			refuse(EXIT_REFUSED, "--hosts: '%s': 1 to %u", arg, HOSTS_MAX);
+		hosts_by_number(o, number);
 		return;
 	}
 	for (char *item = strtok_r(arg, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
 		char *equals = strchr(item, '=');
 		size_t length = equals != NULL ? (size_t)(equals - item) : strlen(item);
 
-		host_add(o, item, length, equals != NULL ? equals + 1 : NULL, state);
+		host_add(o, item, length, equals != NULL ? equals + 1 : NULL);
 	}
 	if (o->hosts == 0)
-		argp_error(state, "--hosts: at least one");
+		refuse(EXIT_REFUSED, "--hosts: at least one");
 }
 
-static void want(bool ok, struct argp_state *state, const char *option, const char *arg, const char *allowed)
+static void want(bool ok, const char *option, const char *arg, const char *allowed)
 {
 	if (!ok)
-		argp_error(state, "%s: '%s': %s", option, arg, allowed);
+		refuse(EXIT_REFUSED, "%s: '%s': %s", option, arg, allowed);
 }
 
 /* The options of the links. */
-static bool parse_link(int key, char *arg, struct options *o, struct argp_state *state)
+static bool parse_link(int key, char *arg, struct options *o)
 {
 	static const char time_wanted[] = "a time of at most an hour, as 20ms, 300us, 1.5s";
 	static const char part_wanted[] = "a part, as 2% or 0.02, at most 1";
@@ -134,77 +135,77 @@ static bool parse_link(int key, char *arg, struct options *o, struct argp_state 
 
 	switch (key) {
 	case KEY_RATE:
-		want(units_rate(arg, &w->rate), state, "--rate", arg, "bits a second, as 10M or 1G");
+		want(units_rate(arg, &w->rate), "--rate", arg, "bits a second, as 10M or 1G");
 		return true;
 	case KEY_DELAY:
-		want(units_duration(arg, &w->delay), state, "--delay", arg, time_wanted);
+		want(units_duration(arg, &w->delay), "--delay", arg, time_wanted);
 		return true;
 	case KEY_JITTER:
-		want(units_duration(arg, &w->jitter), state, "--jitter", arg, time_wanted);
+		want(units_duration(arg, &w->jitter), "--jitter", arg, time_wanted);
 		return true;
 	case KEY_LOSS:
-		want(units_probability(arg, &w->loss), state, "--loss", arg, part_wanted);
+		want(units_probability(arg, &w->loss), "--loss", arg, part_wanted);
 		return true;
 	case KEY_DUPLICATE:
-		want(units_probability(arg, &w->duplicate), state, "--duplicate", arg, part_wanted);
+		want(units_probability(arg, &w->duplicate), "--duplicate", arg, part_wanted);
 		return true;
 	case KEY_REORDER:
-		want(units_probability(arg, &w->reorder), state, "--reorder", arg, part_wanted);
+		want(units_probability(arg, &w->reorder), "--reorder", arg, part_wanted);
 		return true;
 	case KEY_CORRUPT:
-		want(units_probability(arg, &w->corrupt), state, "--corrupt", arg, part_wanted);
+		want(units_probability(arg, &w->corrupt), "--corrupt", arg, part_wanted);
 		return true;
 	case KEY_QUEUE:
-		want(units_whole(arg, 1, 1000000, &n), state, "--queue", arg, "1 to 1000000 packets");
+		want(units_whole(arg, 1, 1000000, &n), "--queue", arg, "1 to 1000000 packets");
 		w->queue_packets = (uint32_t)n;
 		return true;
 	case KEY_SEED:
-		want(units_whole(arg, 0, UINT64_MAX, &o->seed), state, "--seed", arg, "a whole number");
+		want(units_whole(arg, 0, UINT64_MAX, &o->seed), "--seed", arg, "a whole number");
 		return true;
 	default:
 		return false;
 	}
 }
 
-static bool parse_network(int key, char *arg, struct options *o, struct argp_state *state)
+static bool parse_network(int key, char *arg, struct options *o)
 {
 	uint64_t n;
 
 	switch (key) {
 	case KEY_IO:
-		want(strcmp(arg, "sim") == 0, state, "--io", arg, "'sim' is the only backend of this version");
+		want(strcmp(arg, "sim") == 0, "--io", arg, "'sim' is the only backend of this version");
 		return true;
 	case KEY_HOSTS:
-		hosts_parse(o, arg, state);
+		hosts_parse(o, arg);
 		return true;
 	case KEY_MTU:
-		want(units_whole(arg, 576, 9216, &n), state, "--mtu", arg, "576 to 9216");
+		want(units_whole(arg, 576, 9216, &n), "--mtu", arg, "576 to 9216");
 		o->mtu = (uint16_t)n;
 		return true;
 	case KEY_SUPER:
 		o->super_frames = true;
 		return true;
 	default:
-		return parse_link(key, arg, o, state);
+		return parse_link(key, arg, o);
 	}
 }
 
-static void parse_group(struct options *o, const char *arg, struct argp_state *state)
+static void parse_group(struct options *o, const char *arg)
 {
 	const struct group *g = getgrnam(arg);
 
 	if (g == NULL)
-		argp_error(state, "--socket-group: there is no group '%s'", arg);
+		refuse(EXIT_REFUSED, "--socket-group: there is no group '%s'", arg);
 	else
 		o->socket_group = g->gr_gid;
 }
 
-static void parse_mode(struct options *o, const char *arg, struct argp_state *state)
+static void parse_mode(struct options *o, const char *arg)
 {
 	char *end;
 	unsigned long mode = strtoul(arg, &end, 8);
 
-	want(isdigit((unsigned char)arg[0]) && *end == '\0' && mode <= 0777 && mode != 0, state, "--socket-mode", arg,
+	want(isdigit((unsigned char)arg[0]) && *end == '\0' && mode <= 0777 && mode != 0, "--socket-mode", arg,
 	     "octal rights, as 0660");
 	o->socket_mode = (unsigned)mode;
 }
@@ -214,39 +215,42 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *o = state->input;
 	uint64_t n;
 
-	if (parse_network(key, arg, o, state))
+	if (parse_network(key, arg, o))
 		return 0;
 	switch (key) {
+	case ARGP_KEY_INIT:
+		refuse_quietly(state);
+		return 0;
 	case KEY_SOCKET:
-		want(*arg != '\0' && strlen(arg) < 108, state, "--socket", arg, "a path of 1 to 107 bytes");
+		want(*arg != '\0' && strlen(arg) < 108, "--socket", arg, "a path of 1 to 107 bytes");
 		o->socket_path = arg;
 		return 0;
 	case KEY_MODE:
-		parse_mode(o, arg, state);
+		parse_mode(o, arg);
 		return 0;
 	case KEY_GROUP:
-		parse_group(o, arg, state);
+		parse_group(o, arg);
 		return 0;
 	case KEY_SOCKETS:
-		want(units_whole(arg, 16, 4000000, &n), state, "--max-sockets", arg, "16 to 4000000");
+		want(units_whole(arg, 16, 4000000, &n), "--max-sockets", arg, "16 to 4000000");
 		o->sockets = (uint32_t)n;
 		return 0;
 	case KEY_POLL:
-		want(strcmp(arg, "busy") == 0 || strcmp(arg, "adaptive") == 0, state, "--poll", arg, "busy or adaptive");
+		want(strcmp(arg, "busy") == 0 || strcmp(arg, "adaptive") == 0, "--poll", arg, "busy or adaptive");
 		o->busy = strcmp(arg, "busy") == 0;
 		return 0;
 	case KEY_CORES:
-		want(units_cpus(arg, &o->cores), state, "--cores", arg, "a list of CPU numbers below 64, as 1 or 0,2-3");
+		want(units_cpus(arg, &o->cores), "--cores", arg, "a list of CPU numbers below 64, as 1 or 0,2-3");
 		return 0;
 	case KEY_PROFILE:
-		want(strcmp(arg, "linux") == 0 || strcmp(arg, "standard") == 0, state, "--profile", arg, "linux or standard");
+		want(strcmp(arg, "linux") == 0 || strcmp(arg, "standard") == 0, "--profile", arg, "linux or standard");
 		o->standard_profile = strcmp(arg, "standard") == 0;
 		return 0;
 	case 'v':
 		o->verbose = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "'%s': lightd takes options only", arg);
+		refuse(EXIT_REFUSED, "'%s': lightd takes options only", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -262,13 +266,11 @@ void options_parse(int argc, char **argv, struct options *o)
 		"The network stack, as a service: programs started by light-run use it through the calls they already make.", 0, 0, 0
 	};
 	char two[] = "2";
-	struct argp_state none = { .name = "lightd", .err_stream = stderr, .flags = 0 };
 
 	*o = (struct options){ .socket_path = LIGHT_SOCKET_PATH, .socket_mode = 0660, .socket_group = (gid_t)-1,
 			       .mtu = 1500, .seed = 1, .sockets = 262144 };
-	hosts_parse(o, two, &none);
-	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, o);
+	hosts_parse(o, two);
+	refuse_or_parse(&argp, argc, argv, o);
 	if (o->impairment.rate != 0 && o->impairment.queue_packets == 0)
 		o->impairment.queue_packets = 1000;
 }
