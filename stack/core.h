@@ -101,6 +101,8 @@ void pmtu_lower(struct stack *, const struct ipaddr *destination, uint16_t mtu);
 
 /* Upper layers confirm that a neighbour answers (forward progress). */
 void neighbour_confirm(struct stack *, const struct path *);
+/* ... or that nothing seems to get through: it is asked at once whether it still is there (RFC 9293 3.8.3, R1). */
+void neighbour_suspect(struct stack *, const struct path *);
 
 /* ---- endpoints ---- */
 

@@ -288,6 +288,17 @@ void neighbour_confirm(struct stack *s, const struct path *path)
 	wheel_cancel(&s->wheel, &n->timer);
 }
 
+void neighbour_suspect(struct stack *s, const struct path *path)
+{
+	struct neighbour *n = find(s, path->interface, ipaddr_ip4(&path->next_hop));
+
+	if (!n || (n->state != REACHABLE && n->state != STALE && n->state != DELAY))
+		return;
+	n->state = PROBE;
+	n->tries = 0;
+	ask(s, n);
+}
+
 int stack_add_neighbour(struct stack *s, int interface, const struct ipaddr *addr, const uint8_t mac[6])
 {
 	struct interface *i = interface > 0 ? stack_interface_or_null(s, (uint32_t)interface) : NULL;

@@ -67,7 +67,6 @@ static void complete(struct tcp_conn *c, const struct tcp_segment *s, bool scale
 	c->timed = false;
 	take_first_window(c, s, scaled);
 	conn_established(c);
-	neighbour_confirm(c->stack, &c->path);
 	ep_event_raise(c->stack, c->ep, EP_CONNECTED | EP_WRITABLE);
 }
 

@@ -187,6 +187,8 @@ void conn_established(struct tcp_conn *c)
 	c->autotune_since = c->stack->now;
 	timers_all_acked(c);
 	timers_keepalive_changed(c);
+	c->confirmed = c->stack->now;
+	neighbour_confirm(c->stack, &c->path);
 	ep_lend(c->stack, c->ep, EP_SEND, settings->send_buffer_initial);
 }
 

@@ -117,6 +117,7 @@ struct tcp_conn {
 	nsec timed_at, stalled_since, challenge_since, oow_acked;
 	nsec ts_recent_at, autotune_since;
 	nsec last_sent, last_received, last_acked;
+	nsec confirmed;           /* when the neighbour was last told that it answers */
 	struct rtt rtt;
 	struct cc cc;
 

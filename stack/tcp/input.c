@@ -94,7 +94,7 @@ static enum verdict check_sequence(struct tcp_conn *c, struct arrival *a)
 	}
 acceptable:
 	/* RFC 7323 4.3: the timestamp of the segment that our last ACK expected is the one to echo. */
-	if (s->has & SEG_HAS_TS && c->ts_on && !(s->flags & SEG_RST) && seq_leq(s->seq, c->last_ack_sent)) {
+	if (s->has & SEG_HAS_TS && c->ts_on && !(s->flags & (SEG_RST | SEG_SYN)) && seq_leq(s->seq, c->last_ack_sent)) {
 		c->ts_recent = s->tsval;
 		c->ts_recent_at = c->stack->now;
 	}
@@ -203,7 +203,10 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a)
 	send_note_room(c);
 	if (conn_send_end(c) != c->snd_nxt || c->snd_nxt != c->snd_max || c->fin_wanted)
 		conn_ready(c);
-	neighbour_confirm(c->stack, &c->path);
+	if (c->stack->now - c->confirmed >= NSEC_PER_SEC) {
+		c->confirmed = c->stack->now;
+		neighbour_confirm(c->stack, &c->path);
+	}
 	return conn_fin_acked(c) ? fin_acked(c) : NEXT;
 }
 
@@ -353,6 +356,8 @@ void input_segment(struct tcp_conn *c, struct tcp_segment *s, const struct ip_re
 
 	c->last_received = stack->now;
 	c->segments_received += s->segments;
+	if (c->keep_probes > 0)
+		timers_keepalive_changed(c); /* the peer lives: the idle time begins anew (MUST-26) */
 	if (c->socket.state == TCP_SYN_SENT) {
 		v = active_open_input(c, s, &a.why);
 		if (v == NEXT && c->socket.state == TCP_ESTABLISHED && (s->len > 0 || s->flags & SEG_FIN))

@@ -146,8 +146,11 @@ bool loss_timeout(struct tcp_conn *c)
 		c->retransmits++;
 	if (c->backoff < 64)
 		c->backoff++;
-	if (c->retransmits == settings_of(c)->retries_1)
-		c->mtu_changed = true; /* R1: the path is looked for anew (RFC 9293 3.8.3) */
+	if (c->retransmits == settings_of(c)->retries_1) {
+		/* R1 (RFC 9293 3.8.3): IP is told, and looks for the way anew. */
+		neighbour_suspect(c->stack, &c->path);
+		c->mtu_changed = true;
+	}
 	c->phase = LOSS_TIMEOUT;
 	c->recover = c->snd_max;
 	c->snd_nxt = c->snd_una;
