@@ -5,8 +5,7 @@ import errno
 import pytest
 
 from light import (ERROR, HANGUP, READ_CLOSED, READABLE, RELEASED, SHUT_WRITE, Stack, errno_of)
-from peer import M32, Peer, established, opened
-from test_tcp_open import state_of, syn_received, syn_sent
+from peer import M32, Peer, established, opened, syn_sent
 
 
 def drive(state, **settings):
@@ -17,7 +16,10 @@ def drive(state, **settings):
         p, sock, _ = syn_sent(s)
         return s, p, sock
     if state == 'SYN_RECEIVED':
-        p, sock, _ = syn_received(s)
+        sock = s.listener(80)
+        p = Peer(s)
+        p.send('S')
+        p.one('SA')
         return s, p, sock
     p, sock = established(s)
     if state in ('CLOSE_WAIT', 'LAST_ACK'):
@@ -35,7 +37,7 @@ def drive(state, **settings):
         if state == 'CLOSING':
             p.send('FA', ack=fin.seq)
             p.one('A')
-    assert state_of(s, p) == state
+    assert p.state() == state
     return s, p, sock
 
 
@@ -68,9 +70,9 @@ def test_time_wait_lasts_two_msl(profile, msl):
     p.send('FA', seq=p.seq - 1)
     p.one('A', ack=p.seq)                            # which starts the time anew
     s.run(2 * msl - 0.1)
-    assert state_of(s, p) == 'TIME_WAIT'
+    assert p.state() == 'TIME_WAIT'
     s.run(0.2)
-    assert state_of(s, p) == 'CLOSED'
+    assert p.state() == 'CLOSED'
     p.send('FA', seq=p.seq - 1)
     p.one('R')
     assert s.memory()['time_wait'] == 0
@@ -93,16 +95,16 @@ def test_fin_wait_1(how):
     fin_seq = p.ack - 1 & M32
     if how == 'ack':
         p.send('A')
-        assert state_of(s, p) == 'FIN_WAIT_2'
+        assert p.state() == 'FIN_WAIT_2'
         p.none()
     elif how == 'fin':
         p.send('FA', ack=fin_seq)
         p.one('A', ack=p.seq)
-        assert state_of(s, p) == 'CLOSING'
+        assert p.state() == 'CLOSING'
     else:
         p.send('FA')
         p.one('A', ack=p.seq)
-        assert state_of(s, p) == 'TIME_WAIT'
+        assert p.state() == 'TIME_WAIT'
 
 
 # covers: 9293-3.6-fw2
@@ -115,14 +117,14 @@ def test_fin_wait_2_receives():
     assert p.segments()[-1].ack == p.seq
     p.send('FA')
     p.one('A', ack=p.seq)
-    assert state_of(s, p) == 'TIME_WAIT' and sock.recv() == b''
+    assert p.state() == 'TIME_WAIT' and sock.recv() == b''
 
 
 # covers: 9293-3.6-closing
 def test_simultaneous_close():
     s, p, sock = drive('CLOSING')
     p.send('A')
-    assert state_of(s, p) == 'TIME_WAIT'
+    assert p.state() == 'TIME_WAIT'
     p.none()
 
 
@@ -131,7 +133,7 @@ def test_last_ack_ends_on_the_ack():
     s, p, sock = drive('LAST_ACK')
     sock.close()
     p.send('A')
-    assert state_of(s, p) == 'CLOSED' and s.events_of(sock) & RELEASED
+    assert p.state() == 'CLOSED' and s.events_of(sock) & RELEASED
     p.none()
     p.send('A', b'late', seq=p.seq)
     p.one('R')
@@ -150,7 +152,7 @@ def test_close_wait_keeps_sending():
     last = p.segments()
     assert b''.join(x.data for x in last) == b'the end' and 'F' in last[-1].flags
     p.send('A')
-    assert state_of(s, p) == 'CLOSED'
+    assert p.state() == 'CLOSED'
 
 
 # covers: 9293-3.6-closewait
@@ -164,7 +166,7 @@ def test_fin_follows_all_queued_data():
         p.segments()
         p.send('A')
     assert p.got == data
-    assert state_of(s, p) == 'FIN_WAIT_2'
+    assert p.state() == 'FIN_WAIT_2'
 
 
 # covers: 9293-3.6-finretx
@@ -183,7 +185,7 @@ def test_a_fin_is_retransmitted():
     assert all(b == pytest.approx(2 * a, abs=0.003) for a, b in zip(gaps, gaps[1:]))
     assert all(x.end == first[-1].end for x in fins)
     p.send('A')
-    assert state_of(s, p) == 'FIN_WAIT_2'
+    assert p.state() == 'FIN_WAIT_2'
     s.run(10)
     p.none()
 
@@ -193,11 +195,11 @@ def test_a_fin_above_a_gap_waits():
     s = Stack()
     p, sock = established(s)
     p.send('FA', b'world', seq=p.seq + 6)
-    assert not s.events_of(sock) & (READABLE | READ_CLOSED) and state_of(s, p) == 'ESTABLISHED'
+    assert not s.events_of(sock) & (READABLE | READ_CLOSED) and p.state() == 'ESTABLISHED'
     assert p.one('A').ack == p.seq
     p.send('A', b'hello ')
     assert p.one('A').ack == p.seq + 6
-    assert state_of(s, p) == 'CLOSE_WAIT'
+    assert p.state() == 'CLOSE_WAIT'
     assert sock.recv() == b'hello world' and sock.recv() == b''
 
 
@@ -228,7 +230,7 @@ def test_close_with_unread_data_resets():
     p.segments()
     sock.close()
     assert 'R' in p.segments()[-1].flags
-    assert state_of(s, p) == 'CLOSED'
+    assert p.state() == 'CLOSED'
     q, other = established(s, port=81)               # data after a full close
     other.close()
     q.one('FA')
@@ -270,7 +272,7 @@ def test_abort(state):
     sock.close()
     reset = p.one()
     assert 'R' in reset.flags and reset.seq == expected and not reset.data
-    assert state_of(s, p) == 'CLOSED' and s.memory()['connections'] == 0
+    assert p.state() == 'CLOSED' and s.memory()['connections'] == 0
     s.run(300)
     p.none()
     s.listener(90)
@@ -285,7 +287,7 @@ def test_a_reset_in_synchronised_states(state):
     s, p, sock = drive(state)
     p.send('R')
     s.none()
-    assert state_of(s, p) == 'CLOSED' and s.memory()['connections'] == 0
+    assert p.state() == 'CLOSED' and s.memory()['connections'] == 0
     if state in ('ESTABLISHED', 'FIN_WAIT_1', 'FIN_WAIT_2'):
         assert errno_of(sock.recv) == errno.ECONNRESET
     if state == 'CLOSE_WAIT':
@@ -320,14 +322,14 @@ def test_resets_beside_the_left_edge(state):
     for seq in outside if state != 'CLOSE_WAIT' else outside[:2]:
         p.send('R', seq=seq)
         p.none()
-        assert state_of(s, p) == state
+        assert p.state() == state
     if state != 'CLOSE_WAIT':
         for seq in inside:
             p.send('R', seq=seq)
             p.one('A', ack=p.seq, data=b'', seq=p.ack)
-            assert state_of(s, p) == state
+            assert p.state() == state
     p.send('R')
-    assert state_of(s, p) == 'CLOSED'
+    assert p.state() == 'CLOSED'
 
 
 # covers: 5961-3.2-second 9293-3.5.1-halfopen
@@ -348,7 +350,7 @@ def test_a_syn_in_a_synchronised_state_is_challenged(state):
     for seq in (p.seq, p.seq + 100, p.isn, p.seq + 0x40000000):
         p.send('S', seq=seq)
         p.one('A', seq=p.ack, ack=p.seq, data=b'')
-        assert state_of(s, p) == state
+        assert p.state() == state
         s.run(0.1 if state in ('ESTABLISHED', 'FIN_WAIT_2', 'CLOSE_WAIT') else 0)
 
 

@@ -7,7 +7,6 @@ import pytest
 from light import ADDR, HOST, Stack
 from packets import icmp_error, quote
 from peer import (M32, SACK_PERMITTED, Peer, established, mss, opened, sack, timestamps, wscale)
-from test_tcp_open import state_of
 
 UNKNOWN = b'\xfa\x06abcd'
 
@@ -68,7 +67,7 @@ def test_options_on_any_segment():
     assert sock.recv() == b''
     q, other = established(s, port=81)
     q.send('R', options=options)
-    assert state_of(s, q) == 'CLOSED'
+    assert q.state() == 'CLOSED'
 
 
 # covers: MUST-64
@@ -102,7 +101,7 @@ def test_illegal_option_lengths_do_no_harm():
     for kind, wrong in ((2, 3), (2, 5), (3, 4), (4, 3), (8, 9), (8, 11), (8, 4)):
         Peer(s, port=41002, stack_port=81).send('S', options=bytes([kind, wrong]) + b'\1' * 10)
     safe.segments()
-    assert state_of(s, safe) == 'ESTABLISHED'
+    assert safe.state() == 'ESTABLISHED'
     safe.send('A', b'works')
     assert sock.recv() == b'works'
     s.run(100)
@@ -199,7 +198,7 @@ def test_every_kind_of_segment_is_well_formed():
     Peer(s, stack_port=99).send('S')
     seen = s.oracle.seen
     assert all(seen['tcp ' + kind] for kind in ('syn', 'ack', 'fin', 'rst', 'psh'))
-    assert seen['tcp'] > 40 and seen['tcp option 2'] and seen['tcp option 8'] and seen['tcp option 3']
+    assert seen['tcp'] > 30 and seen['tcp option 2'] and seen['tcp option 8'] and seen['tcp option 3']
 
 
 # covers: 9293-3.1-reserved
@@ -270,13 +269,13 @@ def test_any_flipped_bit_is_noticed(state):
             p.one('FA')
             p.send('A')
         frame = p.build('PA', b'data!')
-    before = state_of(s, p)
+    before = p.state()
     for bit in range((len(frame) - 34) * 8):
         flipped = bytearray(frame)
         flipped[34 + bit // 8] ^= 1 << bit % 8
         s.inject(bytes(flipped))
     s.none()
-    assert state_of(s, p) == before
+    assert p.state() == before
     s.inject(frame)
     if state == 'LISTEN':
         p.one('SA')
@@ -438,7 +437,7 @@ def test_a_reset_with_an_old_timestamp():
     p, sock = established(s, timestamps=True)
     p.send('A', b'x', options=timestamps(1000000, p.ts_recent))
     p.send('R', options=timestamps(5, 0))
-    assert state_of(s, p) == 'CLOSED'
+    assert p.state() == 'CLOSED'
 
 
 # covers: 7323-4.3-delack 7323-4.3-gap 7323-4.3-fill
@@ -456,8 +455,11 @@ def test_which_timestamp_is_echoed():
     p.seq += 2
     s.run(0.6)
     assert p.one('A', ack=p.seq).tsecr == base        # the earliest of those acknowledged
+    p.send('A', b'e', options=timestamps(base + 3, p.ts_recent))
+    s.run(0.6)
+    p.one('A', ack=p.seq)
     p.send('A', b'd', seq=p.seq + 1, options=timestamps(base + 5, p.ts_recent))
-    assert p.one('A', ack=p.seq).tsecr == base + 1    # a gap: the last one in order
+    assert p.one('A', ack=p.seq).tsecr == base + 3    # a gap: the last one in order
     p.send('A', b'c', options=timestamps(base + 9, p.ts_recent))
     p.seq += 1
     assert p.one('A', ack=p.seq).tsecr == base + 9    # the one that filled it
