@@ -63,6 +63,9 @@ static bool keepalive_due(struct tcp_conn *c)
 	uint8_t most = c->socket.options.keep_count ? c->socket.options.keep_count
 						    : (uint8_t)settings_of(c)->keep_count;
 	nsec heard = c->last_received;
+	/* Only one that the program set (tcp(7)): R2 as a time is about data (RFC 9293 3.8.3), and shorter than the
+	 * interval of the probes. */
+	nsec own_limit = c->socket.options.user_timeout * NSEC_PER_MSEC;
 
 	if (!c->ep->keepalive || !conn_synchronised(c))
 		return true;
@@ -77,7 +80,7 @@ static bool keepalive_due(struct tcp_conn *c)
 		return true;
 	}
 	if (c->keep_probes >= most ||
-	    (timers_user_timeout(c) && c->keep_probes > 0 && now - heard >= timers_user_timeout(c))) {
+	    (own_limit && c->keep_probes > 0 && now - heard >= own_limit)) {
 		count(c->stack, COUNT_TCP_ABORTED);
 		conn_abort(c, c->soft_error ? c->soft_error : ETIMEDOUT);
 		return false;
