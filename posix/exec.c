@@ -22,7 +22,7 @@ struct handover_head {
 
 /* Followed by `early` options. */
 struct handover_entry {
-	int32_t fd;             /* -1: closed by the exec, let go of the line */
+	int32_t fd;
 	int32_t first_fd;       /* a duplicate: the number that came before it; -1 */
 	uint32_t line, type, place, wants, early;
 	int32_t protocol, owner_pid;
@@ -34,7 +34,7 @@ struct handover_entry {
 
 struct writing {
 	int memfd;
-	uint32_t count, inherited;
+	uint32_t count;
 	bool failed;
 };
 
@@ -58,7 +58,7 @@ static void count_inherited(int fd, enum descriptor_kind kind, void *object, voi
 		(*(uint32_t *)context)++;
 }
 
-/* The lowest number of the same socket that also stays open; a closed one must not let go of what another number keeps. */
+/* The lowest number of the same socket that also stays open. */
 static int first_kept(const struct socket *s)
 {
 	for (int fd = 0; fd <= fdtable_highest(); fd++) {
@@ -78,16 +78,15 @@ static void write_entry(int fd, enum descriptor_kind kind, void *object, void *c
 	struct writing *w = context;
 	struct socket *s = object;
 	struct handover_entry e;
-	int kept;
+	int first = -1;
 
-	if (kind != DESCRIPTOR_SOCKET)
+	if (kind != DESCRIPTOR_SOCKET || closed_by_exec(fd))
 		return;
-	kept = atomic_load(&s->descriptors) > 1 ? first_kept(s) : closed_by_exec(fd) ? -1 : fd;
-	if (closed_by_exec(fd) && (kept >= 0 || !is_light(s)))
-		return;
+	if (atomic_load(&s->descriptors) > 1)
+		first = first_kept(s);
 	memset(&e, 0, sizeof(e));
 	e = (struct handover_entry){
-		.fd = kept < 0 ? -1 : fd, .first_fd = kept != fd ? kept : -1, .line = s->line, .type = s->type, .place = s->place,
+		.fd = fd, .first_fd = first != fd ? first : -1, .line = s->line, .type = s->type, .place = s->place,
 		.wants = s->wants, .early = s->early ? s->early->count : 0, .protocol = s->protocol, .owner_pid = s->owner_pid,
 		.nonblocking = s->nonblocking, .bound_any = s->bound_any, .more = s->more, .connecting = s->connecting,
 		.receive_timeout = s->receive_timeout, .send_timeout = s->send_timeout,
@@ -225,13 +224,11 @@ static bool take_up_entry(int memfd)
 
 	if (!get(memfd, &e, sizeof(e)) || e.early > EARLY_OPTIONS || !get(memfd, options, e.early * sizeof(options[0])))
 		return false;
-	if (e.fd < 0)
-		return client_close(light_session, e.line) == 0;
 	if (e.first_fd >= 0 && e.first_fd < e.fd) {
 		fdtable_copy(e.first_fd, e.fd);
 		return true;
 	}
-	s = restore(&e);
+	s = e.place == SOCKET_LIGHT && client_hold(light_session, e.line) != 0 ? NULL : restore(&e);
 	if (!s)
 		return false;
 	if (e.early > 0 && early_or_null(s)) {
@@ -278,6 +275,8 @@ void handover_take_up(const char *value)
 		light_session = client;
 	for (uint32_t i = 0; good && i < head.count; i++)
 		good = take_up_entry(memfd);
+	if (light_session && client_resume_done(light_session) != 0)
+		good = false;
 	if (!good)
 		complain("the sockets of the program before are lost: ", "no session to take up");
 	libc.close(memfd);
