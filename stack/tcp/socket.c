@@ -179,7 +179,7 @@ static uint32_t tcp_ready(const struct stack *s, const struct endpoint *ep)
 {
 	const struct tcp_conn *c = conn_of(ep);
 	const struct tcp_listener *l = ep->tcp;
-	uint32_t ready = 0;
+	uint32_t ready = 0, low = ep->receive_low, urgent;
 
 	(void)s;
 	switch (state_of(ep)) {
@@ -197,7 +197,10 @@ static uint32_t tcp_ready(const struct stack *s, const struct endpoint *ep)
 	}
 	if (c->fin_received || ep->shut & EP_SHUT_READ)
 		ready |= EP_READABLE | EP_READ_CLOSED;
-	if (bytering_used(&ep->receive) >= ep->receive_low)
+	/* A read skips an urgent byte that is out of band: that alone makes nobody readable (as Linux). */
+	if (!ep->oob_inline && tcp_urgent_index(ep, &urgent) && urgent == ep->receive.tail)
+		low++;
+	if (bytering_used(&ep->receive) >= low)
 		ready |= EP_READABLE;
 	if (send_writable(c))
 		ready |= EP_WRITABLE;
