@@ -161,7 +161,7 @@ class Stack:
     neighbours=False; what the stack says when it gets its address is dropped unless quiet=False."""
 
     def __init__(self, addresses=(ADDR + '/24',), profile='linux', mtu=1500, flags=(), gateway=ROUTER,
-                 neighbours=True, quiet=True, tcp=(), **settings):
+                 neighbours=True, quiet=True, tcp=(), mac=MAC, **settings):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.process = subprocess.Popen([SERVER, '--fd', str(theirs.fileno())],
                                         pass_fds=[theirs.fileno()])
@@ -170,14 +170,14 @@ class Stack:
         self.trace, self.frames, self.events = [], [], []
         self.start = self.ns = settings.pop('start', 1_000_000_000_000)
         self.mtu = mtu
-        self.oracle = oracle.Oracle(mtu, [a.split('/')[0] for a in addresses], MAC)
+        self.oracle = oracle.Oracle(mtu, [a.split('/')[0] for a in addresses], mac)
         live.append(self)
         words = [f'profile={profile}', f'start={self.start}']
         for name, value in dict(tcp).items():
             words.append(f'tcp.{name}={self.setting(name, value)}')
         words += [f'{name}={value}' for name, value in settings.items()]
         self.request('new', *words)
-        self.interface = self.result('link', 'eth0', MAC, mtu, *flags)
+        self.interface = self.result('link', 'eth0', mac, mtu, *flags)
         for address in addresses:
             assert self.result('address', self.interface, address) == 0
         if gateway:
