@@ -82,14 +82,17 @@ int64_t ep_send(struct stack *s, ep_id id, const void *bytes, uint32_t n)
 	return error ? error : (int64_t)n;
 }
 
-/* Up to `n` bytes, stopping before an urgent byte, which a read that begins at it skips (RFC 6093, as Linux). */
+/* Up to `n` bytes, stopping before an urgent byte (RFC 9293 MUST-33). A read that begins at it skips it, as Linux does,
+ * unless it is in line. */
 static uint32_t readable(struct endpoint *ep, uint32_t n)
 {
 	uint32_t used = bytering_used(&ep->receive), urgent;
 
-	if (ep->oob_inline || !tcp_urgent_index(ep, &urgent) || urgent - ep->receive.tail >= used)
+	if (!tcp_urgent_index(ep, &urgent) || urgent - ep->receive.tail >= used)
 		return n < used ? n : used;
 	if (urgent == ep->receive.tail) {
+		if (ep->oob_inline)
+			return n < used ? n : used;
 		bytering_release(&ep->receive, urgent + 1);
 		return readable(ep, n);
 	}

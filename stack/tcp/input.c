@@ -20,6 +20,7 @@
 /* The segment on its way through the steps. */
 struct arrival {
 	struct tcp_segment *s;
+	uint32_t urgent;    /* the urgent byte, if SEG_URG: relative to the whole segment, before it is trimmed */
 	enum drop why;      /* counted when the verdict refuses it */
 	bool keep_alive;    /* not in the window, but just before it: its ACK and window are still good */
 	bool answer;        /* the peer wants an ACK whatever the segment brings */
@@ -250,7 +251,7 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 static enum verdict check_urgent(struct tcp_conn *c, struct arrival *a)
 {
 	const struct tcp_segment *s = a->s;
-	uint32_t byte = s->seq + s->urgent - 1;
+	uint32_t byte = a->urgent;
 
 	if (!(s->flags & SEG_URG) || s->urgent == 0 || c->fin_received)
 		return NEXT;
@@ -351,7 +352,7 @@ static void answer_refused(struct tcp_conn *c, const struct tcp_segment *s)
 void input_segment(struct tcp_conn *c, struct tcp_segment *s, const struct ip_received *ip)
 {
 	struct stack *stack = c->stack;
-	struct arrival a = { .s = s };
+	struct arrival a = { .s = s, .urgent = s->seq + s->urgent - 1 };
 	enum verdict v;
 
 	c->last_received = stack->now;
