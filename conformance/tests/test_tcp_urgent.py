@@ -1,148 +1,182 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Urgent data: RFC 9293 3.8.5 as RFC 6093 reads it and Linux has it: one byte out of band, the pointer names the
-number behind it."""
+"""TCP: urgent data. RFC 9293 3.8.5, RFC 6093; MSG_OOB, SO_OOBINLINE, SIOCATMARK. The pointer means the
+octet behind the urgent one."""
 import errno
 
-from light import READABLE, URGENT, Stack, errno_of
-from peer import M32, established
-from tcpkit import pattern
+import pytest
+
+from light import READABLE, Stack, URGENT, errno_of
+from peer import Peer, diff, established
+from tcpkit import M32, acked, available, pattern, pull, quiet_segments, settle
 
 
 def take(sock):
-    reply = sock.checked('urgent_take')
-    return bytes([reply['byte']])
+    return bytes([sock.checked('urgent_take')['byte']])
 
 
 def at_mark(sock):
-    return sock.call('at_mark')['result'] == 1
-
-
-def urgent_send(sock, byte):
-    sock.checked('urgent_send', byte[0])
-
-
-# covers: MUST-30
-def test_urgent_data_is_received_out_of_band():
-    s = Stack()
-    p, sock = established(s)
-    assert errno_of(take, sock) == errno.EINVAL
-    p.send('AU', b'abcXdef', urgent=4)
-    assert s.events_of(sock) & URGENT and sock.ready() & URGENT
-    assert take(sock) == b'X'
-    assert errno_of(take, sock) == errno.EINVAL
-    assert sock.recv() == b'abc'
-    assert sock.recv() == b'def'
-    assert not sock.ready() & URGENT
-
-
-# covers: MUST-30
-def test_urgent_data_inline():
-    s = Stack()
-    p, sock = established(s)
-    sock.set('OOB_INLINE', 1)
-    p.send('AU', b'abcXdef', urgent=4)
-    assert b''.join(iter_recv(sock)) == b'abcXdef'
-
-
-def iter_recv(sock):
-    while sock.ready() & READABLE:
-        yield sock.recv()
+    return sock.checked('at_mark')['result']
 
 
 # covers: MUST-30 MUST-62
-def test_urgent_data_is_sent():
+def test_an_urgent_byte_is_sent():
     s = Stack()
     p, sock = established(s)
+    sock.send(b'normal')
+    p.one('A')
+    p.send('A')
+    start = p.ack
+    sock.checked('urgent_send', ord('!'))
+    x = p.one('UA', data=b'!')
+    assert x.seq == start and x.seq + x.urgent & M32 == start + 1 & M32
+    # Until it is acknowledged segments before its end go on to say so, later ones do not.
+    s.run(1)
+    assert all('U' in f.flags and f.seq + f.urgent & M32 == start + 1 & M32 for f in p.segments())
+    p.send('A')
+    sock.send(b'normal again')
+    assert 'U' not in p.one('A').flags
+
+
+# covers: MUST-30 MUST-62
+def test_data_before_the_urgent_byte_points_to_it():
+    s = Stack()
+    p, sock = established(s, window=0)
     sock.send(b'before')
-    p.one('A', data=b'before')
-    p.send('A')
-    urgent_send(sock, b'!')
-    x = p.one('AU')
-    assert x.data == b'!' and x.seq + x.urgent & M32 == x.seq + 1 & M32
-    p.send('A')
+    sock.checked('urgent_send', ord('!'))
     sock.send(b'after')
-    assert 'U' not in p.one('A', data=b'after').flags
+    start = p.ack
+    p.segments()
+    p.send('A', window=1000)
+    found = settle(p)
+    assert p.got == b'before!after'
+    for f in found:
+        if f.data and diff(f.seq, start + 7) < 0:
+            assert 'U' in f.flags and f.seq + f.urgent & M32 == start + 7 & M32
+
+
+# covers: MUST-30 MUST-33
+def test_urgent_data_is_received():
+    s = Stack()
+    p, sock = established(s)
+    p.send('PA', b'before')
+    p.send('UPA', b'!', urgent=1)
+    p.send('PA', b'after')
+    assert sock.ready() & URGENT and not at_mark(sock)
+    assert sock.recv() == b'before', 'a read stops at the mark'
+    assert at_mark(sock) == 1
+    assert take(sock) == b'!'
+    assert sock.recv() == b'after' and not at_mark(sock)
+    assert errno_of(take, sock) == errno.EINVAL and not sock.ready() & URGENT
 
 
 # covers: MUST-33
-def test_the_mark_is_seen_and_not_read_across():
+def test_urgent_data_in_line():
     s = Stack()
     p, sock = established(s)
-    p.send('AU', b'0123456789', urgent=6)
+    sock.set('OOB_INLINE', 1)
+    p.send('UPA', b'abc!', urgent=4)
+    p.send('PA', b'after')
     assert not at_mark(sock)
-    assert sock.recv(3) == b'012' and not at_mark(sock)
-    assert sock.recv(100) == b'34' and at_mark(sock)
-    assert take(sock) == b'5'
-    assert at_mark(sock)
-    assert sock.recv() == b'6789' and not at_mark(sock)
+    first = sock.recv(2)
+    assert first == b'ab' and not at_mark(sock)
+    assert errno_of(take, sock) == errno.EINVAL
+    rest = sock.recv()
+    assert rest == b'c' and at_mark(sock) == 1, 'a read stops at the mark'
+    assert sock.recv() == b'!after' and not at_mark(sock)
 
 
 # covers: MUST-32
 def test_the_indication_is_immediate_and_only_for_news():
     s = Stack()
     p, sock = established(s)
-    p.send('AU', b'abc', urgent=100)                     # the byte itself is still far
-    assert s.events_of(sock) & URGENT
-    assert errno_of(take, sock) == errno.EAGAIN
-    p.send('AU', b'def', urgent=97)                      # the same byte again
-    assert not s.events_of(sock) & URGENT
-    p.send('AU', b'ghi', urgent=150)                     # forward
-    assert s.events_of(sock) & URGENT
-    assert sock.recv() == b'abcdefghi'
-
-
-# covers: MUST-66
-def test_reset_urgent_and_ack_at_a_zero_window():
-    s = Stack(tcp={'receive_buffer_initial': 4096, 'receive_buffer_max': 4096})
-    p, sock = established(s)
-    for _ in range(10):
-        window = sock.info()['receive_window']
-        if window == 0:
-            break
-        p.send('A', b'f' * min(window, 1000))
-    assert p.segments()[-1].window == 0
-    sock.send(b'outgoing')
-    p.one('A', data=b'outgoing', window=0)
     s.events_of(sock)
-    p.send('AU', urgent=1)                                # the byte would be the next one
-    assert s.events_of(sock) & URGENT
-    assert sock.info()['send_queued'] == 0                # the ACK of that segment counted
-    p.send('R')
-    assert p.state() == 'CLOSED'
+    p.send('UA', urgent=5, seq=p.seq)        # the data is still to come
+    assert s.events_of(sock) & URGENT and sock.ready() & URGENT
+    assert errno_of(take, sock) == errno.EAGAIN
+    p.send('UA', urgent=5, seq=p.seq)
+    assert not s.events_of(sock) & URGENT, 'the same pointer is no news'
+    p.send('UA', urgent=3, seq=p.seq)
+    assert not s.events_of(sock) & URGENT, 'nor is one that goes back'
+    p.send('UA', urgent=9, seq=p.seq)
+    assert s.events_of(sock) & URGENT, 'one that goes forward is'
+    p.send('PA', b'12345678!tail')
+    assert s.events_of(sock) & READABLE
+    assert sock.recv() == b'12345678' and take(sock) == b'!'
+    assert sock.recv() == b'tail'
+    p.send('UPA', b'?', urgent=1)
+    assert s.events_of(sock) & URGENT and take(sock) == b'?'
 
 
-# covers: MUST-31
-def test_a_long_urgent_run_is_sent():
-    s = Stack(tcp={'send_buffer_initial': 1 << 20, 'send_buffer_max': 1 << 20, 'initial_window': 10})
-    p, sock = established(s, wscale=7, window=4000)
-    data = pattern(200000)
-    sock.send(data)
-    urgent_send(sock, b'!')
-    flagged = []
-    for _ in range(400):
-        found = p.segments()
-        flagged += [x for x in found if 'U' in x.flags]
-        if len(p.got) > len(data):
-            break
-        p.send('A')
-    assert p.got == data + b'!'
-    end = p.irs + 1 + len(data) + 1 & M32
-    assert flagged and flagged[-1].seq + flagged[-1].urgent & M32 == end
-    for x in flagged:                                     # never a byte that is not the urgent one
-        assert x.seq + x.urgent & M32 == end or x.urgent == 0xffff
-
-
-# covers: MUST-31
-def test_a_long_urgent_run_is_received():
+# covers: MUST-30
+def test_the_pointer_of_a_segment_that_is_partly_old():
     s = Stack()
     p, sock = established(s)
-    data, got = pattern(200000), b''
-    for at in range(0, len(data), 1000):
-        left = len(data) - at
-        p.send('AU', data[at:at + 1000], urgent=min(left, 65535))
-        got += b''.join(iter_recv(sock))
-        p.segments()
-    # A byte that the pointer had named before it went on is an ordinary one again, as on Linux.
-    assert got == data[:-1]
-    assert take(sock) == data[-1:]
-    assert not sock.ready() & READABLE
+    p.send('A', b'abc')
+    p.send('UA', b'abcd!', seq=p.seq - 3, urgent=5)
+    p.seq += 2
+    assert acked(p) == p.seq
+    assert sock.recv() == b'abcd' and take(sock) == b'!'
+    assert errno_of(sock.recv) == errno.EAGAIN
+
+
+# covers: MUST-31
+@pytest.mark.parametrize('overtake', [False, True])
+def test_much_urgent_data_is_received(overtake):
+    s = Stack(tcp={'receive_buffer_initial': 1 << 19, 'receive_buffer_max': 1 << 19})
+    p, sock = established(s, wscale=0)
+    sock.set('OOB_INLINE', 1)
+    stream = pattern(200_000)
+    base, got, at = p.seq, b'', 0
+    frames = []
+    while at < len(stream):
+        n = min(1460, len(stream) - at)
+        # The urgent run ends with the stream; a pointer reaches 65535 at most.
+        frames.append(p.build('UA', stream[at:at + n], seq=base + at, urgent=min(65535, len(stream) - at)))
+        at += n
+    for i in range(0, len(frames), 8):
+        batch = frames[i:i + 8]
+        p.burst(*(reversed(batch) if overtake else batch))
+        while True:
+            try:
+                got += sock.recv()
+            except OSError as e:
+                assert e.errno == errno.EAGAIN
+                break
+    p.seq = base + len(stream)
+    assert got == stream and acked(p) == p.seq
+    p.send('PA', b'not urgent')
+    assert sock.recv() == b'not urgent'
+
+
+# covers: MUST-31
+def test_much_urgent_data_is_sent():
+    s = Stack(tcp={'send_buffer_initial': 1 << 19, 'send_buffer_max': 1 << 19})
+    p, sock = established(s, window=0)
+    stream = pattern(199_999)
+    queued = 0
+    while queued < len(stream):
+        queued += sock.send(stream[queued:])
+    sock.checked('urgent_send', ord('!'))
+    sock.send(b'and on')
+    p.segments()
+    base = p.irs + 1
+    p.ack, p.got = base, b''
+    p.send('A', window=60000)
+    found = []
+    for _ in range(3000):
+        new = p.segments()
+        found += new
+        if len(p.got) >= 200_006:
+            break
+        if not new:
+            s.run(0.1)
+        p.send('A', window=60000)
+    assert p.got == stream + b'!' + b'and on'
+    end = base + 200_000
+    for f in found:
+        if 'U' in f.flags:
+            # Beyond the reach of 16 bits a pointer can only say "further on".
+            assert f.seq + f.urgent & M32 == end & M32 or f.urgent == 0xffff
+        elif f.data:
+            assert diff(f.seq, end) >= 0 or diff(end, f.seq) > 0xffff
+    assert any('U' in f.flags for f in found)
