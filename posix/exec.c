@@ -271,8 +271,10 @@ void handover_take_up(const char *value)
 					   .spin_usec = settings.spin_usec, .lowest_fd = fdtable_lowest_own() };
 	libc.fcntl(head.session_fd, F_SETFD, FD_CLOEXEC);
 	good = client_resume(head.session_fd, &options, &client) == 0;
-	if (good)
+	if (good) {
+		fork_watch();
 		light_session = client;
+	}
 	for (uint32_t i = 0; good && i < head.count; i++)
 		good = take_up_entry(memfd);
 	if (light_session && client_resume_done(light_session) != 0)

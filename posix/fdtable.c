@@ -152,6 +152,11 @@ static void *acquire(int fd, enum descriptor_kind kind)
 
 	while (kind_of(entry = entry_of(fd)) == kind) {
 		void *object = object_of(entry);
+
+		if (__builtin_expect(atomic_load_explicit(fork_mark, memory_order_relaxed) == 0, 0)) {
+			fork_unannounced();
+			continue;
+		}
 		/* Both kinds begin with their count. */
 		bool alive = count_up(&((struct epoll_set_head *)object)->references);
 
@@ -337,6 +342,12 @@ void fdtable_copy(int from, int to)
 	} else {
 		fdtable_remove(to);
 	}
+}
+
+void fdtable_forget_all(void)
+{
+	for (int fd = fdtable_highest(); fd >= 0; fd--)
+		atomic_store(&table[fd], 0);
 }
 
 void fdtable_each(void (*visit)(int fd, enum descriptor_kind, void *object, void *context), void *context)

@@ -9,6 +9,10 @@
 /* The session; NULL: none. light_client() attaches. */
 extern struct client *light_session;
 
+/* fork.c: 0 in a child that nobody announced (a clone by a system call instruction of the program's own). */
+extern _Atomic uint32_t *fork_mark;
+void fork_unannounced(void);            /* such a child has no sockets of ours */
+
 /* One reference, the caller's; no descriptor yet. NULL: no memory. */
 struct socket *socket_new_or_null(enum ep_type, int protocol, bool nonblocking);
 /* Gives back what options.c recorded. */
@@ -21,6 +25,8 @@ int fdtable_reserve(enum ep_type, int flags);
 void fdtable_set_socket(int fd, struct socket *);
 /* After the kernel's dup of `from` to `to`: the table follows (also when `from` is not ours). */
 void fdtable_copy(int from, int to);
+/* Empties the table and touches nothing behind it: that is the parent's. */
+void fdtable_forget_all(void);
 bool fdtable_holds(int fd);             /* the number is small enough for the table */
 int fdtable_highest(void);
 /* The library's own descriptors, which a program must neither close nor overwrite. */

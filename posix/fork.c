@@ -7,7 +7,12 @@
 #include "posix/calls.h"
 #include "posix/start.h"
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
+
+/* The kernel gives a forked child this page empty, however it was forked. */
+static _Atomic uint32_t before_attach = 1;
+_Atomic uint32_t *fork_mark = &before_attach;
 
 static __thread struct client_fork child;
 static __thread uint64_t mask_before;
@@ -47,15 +52,14 @@ static void unlock(int fd, enum descriptor_kind kind, void *object, void *contex
 static void forget_all(void)
 {
 	light_session = NULL;
-	for (int fd = 0; fd <= fdtable_highest(); fd++)
-		if (fdtable_kind(fd) == DESCRIPTOR_SOCKET)
-			fdtable_remove(fd);
+	fdtable_forget_all();
 }
 
 void fork_in_child(void)
 {
 	int error = errno;
 
+	atomic_store(fork_mark, 1);
 	fdtable_each(unlock, NULL);
 	if (light_session && (!announced || client_fork_child(light_session, &child) != 0))
 		forget_all();
@@ -63,6 +67,24 @@ void fork_in_child(void)
 	poll_after_fork_child();
 	system_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask_before, 0, sizeof(mask_before), 0, 0);
 	errno = error;
+}
+
+void fork_unannounced(void)
+{
+	if (atomic_exchange(fork_mark, 1) != 0)
+		return;
+	forget_all();
+	complain("a child made by a system call of the program's own has none of its sockets", "");
+}
+
+void fork_watch(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED || madvise(page, 4096, MADV_WIPEONFORK) != 0)
+		return;         /* a kernel before 4.14: such children go unnoticed */
+	atomic_store((_Atomic uint32_t *)page, 1);
+	fork_mark = page;
 }
 
 void fork_register(void)

@@ -83,6 +83,8 @@ static int read_int(const struct option *o, const void *value, socklen_t length,
 		memcpy(&number, value, sizeof(number));
 	else if (o->level == IPPROTO_IP && length >= 1)
 		number = *(const uint8_t *)value;
+	else if (o->level == IPPROTO_IP && o->ep != EP_TTL && o->ep != EP_MULTICAST_TTL && o->ep != EP_FREEBIND)
+		number = 0;
 	else
 		return -EINVAL;
 	*out = number;

@@ -107,8 +107,10 @@ static int attach(void)
 	struct client *client = NULL;
 	int error = client_attach(&options, &client);
 
-	if (error == 0)
+	if (error == 0) {
+		fork_watch();
 		__atomic_store_n(&light_session, client, __ATOMIC_RELEASE);
+	}
 	return -error;
 }
 
@@ -117,7 +119,7 @@ static int attach(void)
 struct client *light_client(void)
 {
 	static bool said;
-	struct client *client = light_client_if_attached();
+	struct client *client = atomic_load(fork_mark) ? light_client_if_attached() : (fork_unannounced(), NULL);
 	uint64_t all = ~UINT64_C(0), mask;
 	int error = ENETDOWN;
 

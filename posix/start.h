@@ -17,6 +17,7 @@ void fork_register(void);
 void fork_before(void);
 void fork_in_parent(void);
 void fork_in_child(void);
+void fork_watch(void);  /* from the first session on */
 
 /* exec.c */
 struct handover;
