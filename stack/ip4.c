@@ -44,7 +44,7 @@ static enum drop check_header(const struct pkt *p, uint32_t *header_len, uint32_
 	*total = be16(ip->total_length);
 	if (*header_len < IP4_HEADER || *total < *header_len || *total > p->len)
 		return DROP_IP_LENGTH;
-	if (!(p->flags & PKT_CSUM_GOOD) && csum_finish(csum_add(0, ip, *header_len)) != 0)
+	if (!(p->flags & PKT_CSUM_GOOD) && csum_finish(csum_words(ip, *header_len / 4)) != 0)
 		return DROP_IP_CHECKSUM;
 	return DROP_REASONS;
 }
@@ -154,7 +154,7 @@ static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, 
 	ip->checksum = 0;
 	ip->source = ipaddr_ip4(&send->path->source);
 	ip->destination = ipaddr_ip4(&send->path->destination);
-	ip->checksum = csum_finish(csum_add(0, ip, IP4_HEADER));
+	ip->checksum = csum_finish(csum_words(ip, IP4_HEADER / 4));
 }
 
 /* A packet with its IP header, to the link: finds the MAC. */

@@ -247,8 +247,11 @@ nsec stack_now(const struct stack *s)
 static unsigned receive_burst(struct stack *s, struct interface *i)
 {
 	struct pkt *burst[STACK_BURST];
-	unsigned n = i->link->ops->receive(i->link, burst, STACK_BURST);
+	unsigned n;
 
+	if (i->loopback && !loopback_pending(s))
+		return 0;
+	n = i->link->ops->receive(i->link, burst, STACK_BURST);
 	s->counts[COUNT_RX_FRAMES] += n;
 	for (unsigned k = 0; k < n; k++) {
 		if (k + 1 < n)

@@ -9,18 +9,29 @@ typedef uint64_t lanes __attribute__((vector_size(16)));
 
 #define LANES_MASK ((lanes){ 0xffffffffu, 0xffffffffu })
 
-/* The last 0..31 bytes, read once; an odd end counts as if a zero byte followed (RFC 1071 1). */
-static uint64_t add_rest(uint64_t sum, uint8_t *to, const uint8_t *p, size_t n)
+/* The last 0..31 bytes, each read once; an odd end counts as if a zero byte followed (RFC 1071 1). to NULL: only summed. */
+static inline uint64_t add_rest(uint64_t sum, uint8_t *to, const uint8_t *p, size_t n)
 {
-	uint8_t rest[32] = { 0 };
-	uint32_t w[8];
+	for (; n >= 4; p += 4, n -= 4) {
+		uint32_t word;
 
-	memcpy(rest, p, n);
-	if (to)
-		memcpy(to, rest, n);
-	memcpy(w, rest, sizeof(w));
-	for (unsigned i = 0; i < 8; i++)
-		sum += w[i];
+		memcpy(&word, p, sizeof(word));
+		sum += word;
+		if (to) {
+			memcpy(to, &word, sizeof(word));
+			to += 4;
+		}
+	}
+	if (n) {
+		uint32_t word = 0;
+		uint8_t *bytes = (uint8_t *)&word;
+
+		for (size_t i = 0; i < n; i++)
+			bytes[i] = p[i];
+		sum += word;
+		for (size_t i = 0; to && i < n; i++)
+			to[i] = bytes[i];
+	}
 	return sum;
 }
 
@@ -29,6 +40,8 @@ uint64_t csum_add(uint64_t sum, const void *bytes, size_t n)
 	const uint8_t *p = bytes;
 	lanes a = { 0 }, b = { 0 };
 
+	if (n < 32)
+		return add_rest(csum_fold(sum), NULL, p, n);
 	for (; n >= 32; p += 32, n -= 32) {
 		lanes x, y;
 
@@ -48,6 +61,8 @@ uint64_t csum_copy(uint64_t sum, void *to, const void *from, size_t n)
 	uint8_t *q = to;
 	lanes a = { 0 }, b = { 0 };
 
+	if (n < 32)
+		return add_rest(csum_fold(sum), q, p, n);
 	for (; n >= 32; p += 32, q += 32, n -= 32) {
 		lanes x, y;
 

@@ -14,6 +14,21 @@ uint64_t csum_add(uint64_t sum, const void *bytes, size_t n);
 /* Copies n bytes and returns sum + the sum of what was copied (each source byte is read once). */
 uint64_t csum_copy(uint64_t sum, void *to, const void *from, size_t n);
 
+/* The sum of `words` 32-bit words, inline: for headers, which are short. */
+static inline uint64_t csum_words(const void *bytes, unsigned words)
+{
+	const uint8_t *p = bytes;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < words; i++) {
+		uint32_t word;
+
+		memcpy(&word, p + 4 * i, sizeof(word));
+		sum += word;
+	}
+	return sum;
+}
+
 /* The 16-bit ones'-complement sum, in memory order. */
 static inline uint16_t csum_fold(uint64_t sum)
 {

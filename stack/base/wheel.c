@@ -108,8 +108,10 @@ void wheel_arm(struct wheel *w, struct timer *t, nsec due)
 	t->due = due;
 	place(w, t);
 	w->armed++;
-	if (w->next_known && due < w->next)
+	if (due < w->next) {
 		w->next = due;
+		w->next_known = true;
+	}
 }
 
 void wheel_cancel(struct wheel *w, struct timer *t)
@@ -124,39 +126,6 @@ void wheel_cancel(struct wheel *w, struct timer *t)
 	unplace(w, t);
 	if (t->due == w->next)
 		w->next_known = false;
-}
-
-unsigned wheel_advance(struct wheel *w, nsec now, void *context)
-{
-	uint64_t tick_now = now >> TICK_BITS;
-	struct wheel_slot *slot;
-	struct list due, *node;
-	unsigned level, fired = 0;
-	uint64_t start;
-
-	if (w->next_known && w->next > now)
-		return 0;  /* the wheel's own tick may lag: it moves when something fires */
-	list_init(&due);
-	while ((slot = first_slot_or_null(w, &level, &start)) && start <= tick_now) {
-		if (start > w->tick)
-			w->tick = start;
-		drain(w, slot, level, now, &due);
-		if (level == 0 && !list_empty(&slot->timers)) {
-			slot->rescan = true;  /* the earliest went; the rest is later than now */
-			break;
-		}
-	}
-	if (tick_now > w->tick)
-		w->tick = tick_now;
-	w->next_known = false;
-	while ((node = list_take_or_null(&due))) {
-		struct timer *t = container_of(node, struct timer, node);
-
-		w->armed--;
-		fired++;
-		t->fire(context, t);
-	}
-	return fired;
 }
 
 nsec wheel_next(struct wheel *w)
@@ -186,6 +155,40 @@ nsec wheel_next(struct wheel *w)
 	return w->next;
 }
 
+unsigned wheel_advance(struct wheel *w, nsec now, void *context)
+{
+	uint64_t tick_now = now >> TICK_BITS;
+	struct wheel_slot *slot;
+	struct list due, *node;
+	unsigned level, fired = 0;
+	uint64_t start;
+
+	if (w->next > now || wheel_next(w) > now)
+		return 0;  /* the wheel's own tick may lag: it moves when something fires */
+	list_init(&due);
+	while ((slot = first_slot_or_null(w, &level, &start)) && start <= tick_now) {
+		if (start > w->tick)
+			w->tick = start;
+		drain(w, slot, level, now, &due);
+		if (level == 0 && !list_empty(&slot->timers)) {
+			slot->rescan = true;  /* the earliest went; the rest is later than now */
+			break;
+		}
+	}
+	if (tick_now > w->tick)
+		w->tick = tick_now;
+	w->next = now + 1;  /* what is left is later than now; what a fire() arms may be earlier */
+	w->next_known = false;
+	while ((node = list_take_or_null(&due))) {
+		struct timer *t = container_of(node, struct timer, node);
+
+		w->armed--;
+		fired++;
+		t->fire(context, t);
+	}
+	return fired;
+}
+
 const char *wheel_check(const struct wheel *w)
 {
 	nsec earliest = NSEC_NEVER;
@@ -211,7 +214,7 @@ const char *wheel_check(const struct wheel *w)
 	}
 	if (armed != w->armed)
 		return "timer wheel: the count of armed timers is wrong";
-	if (w->next_known && w->next != earliest)
+	if (w->next > earliest || (w->next_known && w->next != earliest))
 		return "timer wheel: the next due is wrong";
 	return NULL;
 }

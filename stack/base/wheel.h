@@ -31,8 +31,8 @@ struct wheel_slot {
 
 struct wheel {
 	uint64_t tick;     /* no armed timer lies in an earlier tick, but for overdue ones in its own slot */
-	nsec next;         /* the earliest due, if `next_known` */
-	bool next_known;
+	nsec next;         /* nothing is due before this */
+	bool next_known;   /* and something is due at it (or it is NSEC_NEVER) */
 	uint32_t armed;
 	uint64_t occupied[WHEEL_LEVELS];
 	struct wheel_slot slots[WHEEL_LEVELS * WHEEL_SLOTS];

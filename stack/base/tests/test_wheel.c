@@ -99,7 +99,8 @@ static void any_sequence_fires_what_is_due_and_nothing_else(void **state)
 			break;
 		}
 		assert_int_equal(timer_armed(&e->timer), e->due != NSEC_NEVER);
-		assert_int_equal(wheel_next(&wheel), earliest());
+		if (step % 5 == 0)
+			assert_int_equal(wheel_next(&wheel), earliest());
 		if (step % 16 == 0)
 			assert_null(wheel_check(&wheel));
 	}
