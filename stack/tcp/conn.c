@@ -189,7 +189,10 @@ void conn_established(struct tcp_conn *c)
 	timers_keepalive_changed(c);
 	c->confirmed = c->stack->now;
 	neighbour_confirm(c->stack, &c->path);
-	ep_lend(c->stack, c->ep, EP_SEND, settings->send_buffer_initial);
+	/* An owner in another process writes into the ring by itself and needs it now; one in this process gets it with its
+	 * first ep_send, so that an idle connection costs no buffer. */
+	if (c->ep->send.shared_head)
+		ep_lend(c->stack, c->ep, EP_SEND, settings->send_buffer_initial);
 }
 
 void conn_ready(struct tcp_conn *c)
