@@ -70,17 +70,14 @@ int wire_pool_init(struct wire *w)
 		bytes = PKT_HEADROOM + ETH_HEADER + 4 + SUPER_BYTES;
 	/* An odd number of cache lines, so that equal offsets of neighbours do not fall into one cache set. */
 	w->buffer_stride = (size_t)((bytes + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE;
-	w->buffers_bytes = w->buffer_stride * w->config.packets;
 	w->packets = calloc(w->config.packets, sizeof(*w->packets));
-	w->buffers = aligned_alloc(CACHE_LINE, w->buffers_bytes);
+	w->buffers = aligned_alloc(CACHE_LINE, w->buffer_stride * w->config.packets);
 	w->free_count = w->config.packets;
 	return w->packets && w->buffers ? 0 : -ENOMEM;
 }
 
 void wire_pool_free(struct wire *w)
 {
-	if (w->buffers)
-		ASAN_UNPOISON_MEMORY_REGION(w->buffers, w->buffers_bytes);
 	free(w->buffers);
 	free(w->packets);
 }

@@ -52,7 +52,7 @@ struct wire {
 
 	struct wire_packet *packets;
 	uint8_t *buffers;
-	size_t buffer_stride, buffers_bytes;
+	size_t buffer_stride;
 	struct pkt *free_list;
 	uint32_t fresh;                /* packets from here on were never used */
 	uint32_t free_count, host_count, wire_count;
