@@ -68,7 +68,8 @@ struct sock_line {
 	_Atomic uint32_t receive_reported;    /* the receive_tail of the last REQ_RECEIVED */
 	_Atomic uint32_t opened;              /* enum ep_type: a session that has the line from its stock uses it now */
 	_Atomic uint32_t connect_posted;      /* 1: a REQ_CONNECT is on its way */
-	uint32_t unused_program[3];
+	_Atomic uint32_t send_blocked;        /* 1: a sender found no room: EP_WRITABLE is owed even if the stack never saw it full */
+	uint32_t unused_program[2];
 
 	/* Written by the daemon, rarely. */
 	_Alignas(64) struct line_ring receive;

@@ -82,7 +82,8 @@ struct lane_words {
 	_Alignas(64) uint8_t scratch[1024];    /* the daemon's larger answers (REQ_INFO) */
 };
 
-enum { WAITSET_AWAKE, WAITSET_FUTEX, WAITSET_PIPE };
+/* How its threads sleep, as bits: some on the word itself, some in the kernel on the set's pipe. */
+enum { WAITSET_AWAKE = 0, WAITSET_FUTEX = 1, WAITSET_PIPE = 2 };
 
 /* Behind the elements of a waitset's events. */
 struct waitset_words {

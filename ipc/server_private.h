@@ -64,6 +64,7 @@ struct line_record {
 	uint32_t state;            /* what sock_line.state says */
 	uint32_t changed;          /* EP_* to publish */
 	uint32_t session;          /* GRANTED: whose */
+	uint32_t generation;       /* counts uses */
 	uint32_t backlog_head;     /* listener: children ever announced */
 	uint8_t *backlog;          /* listener: an extent of EXTENT_MIN bytes */
 	uint8_t use, type;
@@ -223,6 +224,8 @@ int session_resume(struct session *, struct session **fresh);
 void session_resumed(struct session *);
 /* why NULL: no log line (an ordinary end). */
 void session_end(struct session *, bool orderly, const char *why);
+/* An orderly end: what lies in its lanes is carried out first. */
+void session_goodbye(struct session *);
 void session_violation(struct session *, const char *what);
 /* Opens and closes what the program's words ask for. */
 void session_control(struct session *);
@@ -270,7 +273,7 @@ bool waitsets_want_room(struct server *);   /* before sleep: false when a full r
 
 /* ---- connection.c ---- */
 int connection_new(struct server *, int fd, uid_t, pid_t, struct connection **);
-void connection_close(struct connection *);
+void connection_close(struct server *, struct connection *);
 unsigned connections_turn(struct server *);
 void connections_bury(struct server *);
 

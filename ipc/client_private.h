@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside the program's side of Light. All memory is mapped, all system calls are raw (raw.h); a thread's lanes are found by
+ * initial-exec thread-local storage, which needs no allocation. */
+#ifndef LIGHT_IPC_CLIENT_PRIVATE_H
+#define LIGHT_IPC_CLIENT_PRIVATE_H
+
+#include "ipc/client.h"
+#include "ipc/doorbell.h"
+#include "ipc/hello.h"
+#include "ipc/lane.h"
+#include "ipc/region.h"
+
+/* A thread inside the library, and signal handlers that interrupted it there, one upon the other. */
+#define CLIENT_DEPTH 4u
+
+struct client_lane {
+	struct client *client;
+	struct rte_ring *requests, *replies;
+	struct lane_words *words;
+	_Atomic int tid;          /* whose it is; 0: nobody's */
+	uint32_t index;
+	uint16_t tag;
+	_Atomic bool mapped;
+};
+
+struct waitset {
+	struct client *client;
+	struct rte_ring *events;
+	struct waitset_words *words;
+	uint32_t index;
+	int pipe;                 /* -1: none yet */
+	_Atomic uint32_t lock;    /* of arming; process-local */
+	uint32_t armed;           /* threads that sleep in the kernel */
+	bool owed;                /* the daemon rang, its byte is not read yet */
+};
+
+struct client {
+	struct region region;
+	uint32_t session;
+	int session_fd, bell;
+	int lowest_fd;
+	uint32_t spin_usec;
+	_Atomic uint32_t generation;   /* counts forks: a thread's lanes of before are not its own */
+	_Atomic uint32_t socket_lock;  /* one question at a time on the session's socket */
+	_Atomic int spin_score;
+	_Atomic uint64_t lanes_claimed[SESSION_WORDS], waitsets_claimed[SESSION_WORDS];
+	_Atomic uint32_t stock_hint;
+	struct client_lane lanes[REGION_LANES];
+	struct waitset waitsets[REGION_WAITSETS];
+};
+
+/* For tests that run the daemon in the same thread: called instead of every sleep. */
+extern void (*client_pump)(void *);
+extern void *client_pump_context;
+
+/* Over a socket that is connected already (server_connect); the client owns it. */
+int client_attach_socket(int fd, const struct client_options *, struct client **);
+
+static inline struct session_page *client_page(const struct client *c)
+{
+	return region_session(&c->region, c->session);
+}
+
+/* ---- client_lane.c ---- */
+/* A lane for this thread and this depth; NULL: there is none (all are in use by living threads, or the daemon is gone).
+ * Always followed by lane_leave. */
+struct client_lane *lane_enter(struct client *);
+void lane_leave(void);
+/* Forgets everything of before a fork. */
+void lanes_forget(struct client *);
+/* Puts a request; waits for room when there is none. 0, -ECONNRESET. */
+int lane_post(struct client_lane *, struct request *);
+/* Puts a request and waits for its reply: the reply's result, or -ECONNRESET. */
+int lane_call(struct client_lane *, struct request *, struct reply *);
+int client_post(struct client *, struct request *);
+int client_call(struct client *, struct request *, struct reply *);
+
+/* ---- client_wait.c ---- */
+/* Waits while *word == expected, as doorbell_sleep; or runs the pump. */
+int client_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until);
+/* Spins while it is worth it, until test says true. */
+bool client_spin(struct client *, bool (*test)(void *), void *context);
+/* Locks of lines (session + 1, high bit: contended). -EINTR: this very thread holds it, beneath a signal handler. -ECONNRESET. */
+int line_lock(struct client *, _Atomic uint32_t *);
+void line_unlock(_Atomic uint32_t *);
+void spin_lock(_Atomic uint32_t *);
+void spin_unlock(_Atomic uint32_t *);
+
+/* ---- client.c ---- */
+/* A question on the session's socket: signals blocked, one thread at a time. fds as hello_recv. */
+int client_ask(struct client *, uint16_t kind, uint32_t a, struct welcome *, int *fds, unsigned *fds_n);
+/* Moves a descriptor to lowest_fd or above. */
+int client_move_fd(const struct client *, int fd);
+
+/* ---- client_ring.c: the place of bytes ---- */
+struct ring_view {
+	struct line_extent newest, older;   /* older.size 0: none */
+};
+void ring_look(const struct line_ring *, struct ring_view *);
+/* The memory at an index of the ring, and in *n how many of n bytes are contiguous. */
+uint8_t *ring_at(const struct client *, const struct ring_view *, uint32_t index, uint32_t *n);
+void ring_write(const struct client *, const struct ring_view *, uint32_t index, const void *, uint32_t n);
+void ring_read(const struct client *, const struct ring_view *, uint32_t index, void *, uint32_t n);
+/* At most n bytes of the pieces from `skip` on; returns how many were copied. */
+uint32_t ring_write_pieces(const struct client *, const struct ring_view *, uint32_t index, const struct iovec *, int count, uint32_t n);
+uint32_t ring_read_pieces(const struct client *, const struct ring_view *, uint32_t index, const struct iovec *, int count, uint32_t n);
+/* Sender's room for a program, and whether that makes it writable (the stack's own threshold). */
+uint32_t send_room(const struct sock_line *, uint32_t capacity);
+bool send_writable_now(struct sock_line *);
+/* Asks for a larger send ring; waits for the answer if `wait`. */
+int send_grow(struct client *, uint32_t id, uint32_t want, bool wait);
+void send_tell(struct client *, uint32_t id);
+void receive_tell(struct client *, uint32_t id, uint32_t capacity, uint32_t used_before, uint32_t tail);
+size_t iov_bytes(const struct iovec *, int count);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bytes of a stream: send and receive copy between the program and the rings of the line, in the order of checks that Linux has
+ * (pending error, then what the state allows). Nothing is published before it is whole, so a process that dies inside leaves
+ * nothing half done. */
+#include "ipc/client_private.h"
+
+#define GROW_MOST (4u << 20)
+
+static uint32_t bounded(size_t n)
+{
+	return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
+}
+
+/* 0, or why nothing can be sent now. */
+static int may_send(struct client *c, uint32_t id)
+{
+	struct sock_line *line = client_line(c, id);
+	bool posted = atomic_load_explicit(&line->connect_posted, memory_order_acquire);
+	uint32_t state = atomic_load_explicit(&line->state, memory_order_acquire);
+	int error = client_take_error(c, id);
+
+	if (error)
+		return -error;
+	if (posted || state & LINE_CONNECTING)
+		return -EAGAIN;
+	if (state & (LINE_WRITE_CLOSED | LINE_HANGUP) || !(state & LINE_CONNECTED) || !client_alive(c))
+		return -EPIPE;
+	return 0;
+}
+
+/* What the ring cannot hold makes it grow, for the next time; while the daemon thinks it over what fits is used. */
+static void consider_growth(struct client *c, uint32_t id, uint32_t capacity, uint32_t room, uint32_t n)
+{
+	struct sock_line *line = client_line(c, id);
+	uint32_t limit = atomic_load_explicit(&line->send_limit, memory_order_relaxed), want = 2 * capacity;
+
+	if (n <= room || capacity >= limit || atomic_load_explicit(&line->state, memory_order_relaxed) & LINE_GROW_REFUSED)
+		return;
+	if (want < n)
+		want = n;
+	send_grow(c, id, want < GROW_MOST ? want : GROW_MOST, false);
+}
+
+/* The lock is held. */
+static ssize_t send_locked(struct client *c, uint32_t id, const struct iovec *v, int count, uint32_t n)
+{
+	struct sock_line *line = client_line(c, id);
+	uint32_t head = atomic_load_explicit(&line->send_head, memory_order_relaxed), room;
+	struct ring_view view;
+	int rc;
+
+	ring_look(&line->send, &view);
+	if (view.newest.size == 0) {
+		rc = send_grow(c, id, n < GROW_MOST ? n : GROW_MOST, true);
+		ring_look(&line->send, &view);
+		if (view.newest.size == 0)
+			return rc == -EBADF ? -EPIPE : rc < 0 ? rc : -ENOBUFS;
+	}
+	room = send_room(line, view.newest.size);
+	consider_growth(c, id, view.newest.size, room, n);
+	if (room == 0) {
+		atomic_store_explicit(&line->send_blocked, 1, memory_order_relaxed);
+		doorbell_fence();
+		room = send_room(line, view.newest.size);
+	}
+	if (room == 0)
+		return -EAGAIN;
+	if (n > room)
+		n = room;
+	ring_write_pieces(c, &view, head, v, count, n);
+	atomic_store_explicit(&line->send_head, head + n, memory_order_release);
+	return n;
+}
+
+ssize_t client_send(struct client *c, uint32_t id, const struct iovec *v, int count)
+{
+	struct sock_line *line = client_line(c, id);
+	uint32_t n = bounded(iov_bytes(v, count));
+	ssize_t rc = may_send(c, id);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	rc = line_lock(c, &line->send_lock);
+	if (rc < 0)
+		return rc;
+	rc = send_locked(c, id, v, count, n);
+	line_unlock(&line->send_lock);
+	if (rc > 0)
+		send_tell(c, id);
+	return rc;
+}
+
+/* Nothing to read: end of stream, error, or not yet. `state` was read before the ring was seen empty, so a FIN in it means that there
+ * is no byte any more. */
+static ssize_t nothing_read(struct client *c, uint32_t id, uint32_t state, bool posted)
+{
+	int error = client_take_error(c, id);
+
+	if (error)
+		return -error;
+	if (posted || state & LINE_CONNECTING)
+		return -EAGAIN;
+	if (state & (LINE_READ_CLOSED | LINE_HANGUP) || !client_alive(c))
+		return 0;
+	return state & LINE_CONNECTED ? -EAGAIN : -ENOTCONN;
+}
+
+static ssize_t recv_locked(struct client *c, uint32_t id, const struct iovec *v, int count, uint32_t n, unsigned flags,
+	struct ring_view *view, uint32_t *used_before, uint32_t *tail)
+{
+	struct sock_line *line = client_line(c, id);
+
+	*tail = atomic_load_explicit(&line->receive_tail, memory_order_relaxed);
+	*used_before = atomic_load_explicit(&line->receive_head, memory_order_acquire) - *tail;
+	if (n > *used_before)
+		n = *used_before;
+	if (n == 0)
+		return 0;
+	ring_look(&line->receive, view);
+	if (!(flags & CLIENT_DISCARD))
+		ring_read_pieces(c, view, *tail, v, count, n);
+	if (!(flags & CLIENT_PEEK)) {
+		*tail += n;
+		atomic_store_explicit(&line->receive_tail, *tail, memory_order_release);
+	}
+	return n;
+}
+
+ssize_t client_recv(struct client *c, uint32_t id, const struct iovec *v, int count, unsigned flags)
+{
+	struct sock_line *line = client_line(c, id);
+	bool posted = atomic_load_explicit(&line->connect_posted, memory_order_acquire);
+	uint32_t state = atomic_load_explicit(&line->state, memory_order_acquire), n = bounded(iov_bytes(v, count));
+	uint32_t used_before, tail;
+	struct ring_view view;
+	ssize_t rc;
+
+	if (state & LINE_LISTENING)
+		return -ENOTCONN;
+	if (atomic_load_explicit(&line->receive_head, memory_order_acquire) ==
+		atomic_load_explicit(&line->receive_tail, memory_order_relaxed))
+		return nothing_read(c, id, state, posted);
+	if (n == 0)
+		return 0;
+	rc = line_lock(c, &line->receive_lock);
+	if (rc < 0)
+		return rc;
+	rc = recv_locked(c, id, v, count, n, flags, &view, &used_before, &tail);
+	line_unlock(&line->receive_lock);
+	if (rc == 0)
+		return nothing_read(c, id, state, posted);   /* another reader was faster */
+	if (!(flags & CLIENT_PEEK))
+		receive_tell(c, id, view.newest.size, used_before, tail);
+	return rc;
+}
+
+uint32_t client_send_queued(struct client *c, uint32_t id)
+{
+	const struct sock_line *line = client_line(c, id);
+
+	return atomic_load(&line->send_head) - atomic_load(&line->send_tail);
+}

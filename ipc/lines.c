@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a line: granted, opened or adopted, held by sessions, let go, released by the stack. And what the stack asks of its host
+ * (struct ep_host): memory for rings, a line for a new child. */
+#include "ipc/server_private.h"
+
+#include <string.h>
+
+static struct line_record *record(struct family *f, uint32_t line)
+{
+	return &f->lines[line];
+}
+
+static struct stack *stack_of(const struct family *f)
+{
+	return f->host->stack;
+}
+
+/* ---- what programs see ---- */
+
+void line_changed(struct family *f, uint32_t line, uint32_t mask)
+{
+	struct line_record *l = record(f, line);
+
+	l->changed |= mask;
+	if (l->queued)
+		return;
+	l->queued = vector_add(&f->server->changes, owner_word(f, line));
+}
+
+void line_set_state(struct family *f, uint32_t line, uint32_t set, uint32_t clear)
+{
+	struct line_record *l = record(f, line);
+
+	l->state = (l->state & ~clear) | set;
+	atomic_store_explicit(&region_line(&f->region, line)->state, l->state, memory_order_release);
+}
+
+void line_set_error(struct family *f, uint32_t line, int error)
+{
+	struct sock_line *shared = region_line(&f->region, line);
+
+	atomic_store_explicit(&shared->error, error, memory_order_release);
+	atomic_fetch_add_explicit(&shared->error_seq, 1, memory_order_release);
+}
+
+void line_names(struct family *f, uint32_t line)
+{
+	struct sock_line *shared = region_line(&f->region, line);
+	struct ep_name name;
+	int64_t mss;
+	ep_id ep = record(f, line)->ep;
+
+	if (ep_local(stack_of(f), ep, &name) == 0) {
+		shared->local = name.addr;
+		shared->local_port = name.port;
+	}
+	if (ep_peer(stack_of(f), ep, &name) == 0) {
+		shared->peer = name.addr;
+		shared->peer_port = name.port;
+	}
+	if (record(f, line)->type == EP_STREAM && ep_get(stack_of(f), ep, EP_MAXSEG, &mss) == 0)
+		shared->mss = (uint16_t)mss;
+}
+
+void line_limit(struct family *f, uint32_t line)
+{
+	struct sock_line *shared = region_line(&f->region, line);
+	int64_t most;
+
+	if (ep_get(stack_of(f), record(f, line)->ep, EP_SEND_BUFFER, &most) == 0 && most > 0)
+		atomic_store_explicit(&shared->send_limit, most > INT32_MAX ? INT32_MAX : (uint32_t)most, memory_order_relaxed);
+}
+
+static void line_clean(struct family *f, uint32_t line)
+{
+	struct sock_line *shared = region_line(&f->region, line);
+
+	memset(shared, 0, sizeof(*shared));
+	shared->generation = record(f, line)->generation;
+	shared->send_limit = INT32_MAX;
+}
+
+static struct ep_sharing sharing_of(struct family *f, uint32_t line)
+{
+	struct sock_line *shared = region_line(&f->region, line);
+
+	return (struct ep_sharing){ &shared->receive_head, &shared->receive_tail, &shared->send_head, &shared->send_tail };
+}
+
+/* ---- allocation ---- */
+
+uint32_t line_allocate(struct family *f)
+{
+	const struct server_quota *quota = &f->server->config.quota;
+	uint32_t line = f->lines_free, generation;
+
+	if (f->user->uid != 0 && f->user->lines >= quota->lines_per_uid)
+		return LINE_NIL;
+	if (line != LINE_NIL) {
+		f->lines_free = record(f, line)->next;
+	} else {
+		if (f->lines_top == f->region.lines)
+			return LINE_NIL;
+		line = f->lines_top++;
+	}
+	generation = record(f, line)->generation + 1;
+	*record(f, line) = (struct line_record){
+		.next = LINE_NIL, .previous = LINE_NIL, .parent = LINE_NIL, .children = LINE_NIL, .generation = generation,
+	};
+	line_clean(f, line);
+	f->lines_n++;
+	f->user->lines++;
+	f->server->stats.lines++;
+	return line;
+}
+
+void line_free(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+
+	l->use = LINE_FREE;
+	l->ep = 0;
+	l->changed = 0;
+	l->next = f->lines_free;
+	f->lines_free = line;
+	f->lines_n--;
+	f->user->lines--;
+	f->server->stats.lines--;
+}
+
+/* ---- holders ---- */
+
+static void add_holder(struct session *s, struct line_record *l)
+{
+	if (holds(l, s->number))
+		return;
+	l->holders[s->number / 64] |= UINT64_C(1) << (s->number % 64);
+	s->lines++;
+}
+
+static bool has_holders(const struct line_record *l)
+{
+	unsigned i;
+
+	for (i = 0; i < HOLDER_WORDS; i++)
+		if (l->holders[i])
+			return true;
+	return false;
+}
+
+int line_open(struct session *s, uint32_t line, enum ep_type type)
+{
+	struct family *f = s->family;
+	struct line_record *l = record(f, line);
+	struct ep_sharing sharing = sharing_of(f, line);
+	int rc;
+
+	s->lines--;             /* granted before, held now */
+	l->use = LINE_USED;
+	l->type = (uint8_t)type;
+	add_holder(s, l);
+	rc = ep_open(stack_of(f), type, owner_word(f, line), &sharing, &l->ep);
+	if (rc) {
+		l->ep = 0;
+		line_set_error(f, line, -rc);
+		line_set_state(f, line, LINE_HANGUP | LINE_READ_CLOSED | LINE_WRITE_CLOSED, 0);
+		line_changed(f, line, EP_ERROR | EP_HANGUP);
+	} else {
+		line_limit(f, line);
+		line_set_state(f, line, LINE_OPEN | (type == EP_STREAM ? LINE_STREAM : LINE_DATAGRAM), 0);
+	}
+	return rc;
+}
+
+static void unlink_child(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+
+	if (l->previous != LINE_NIL)
+		record(f, l->previous)->next = l->next;
+	else
+		record(f, l->parent)->children = l->next;
+	if (l->next != LINE_NIL)
+		record(f, l->next)->previous = l->previous;
+	l->next = l->previous = l->parent = LINE_NIL;
+}
+
+void line_claim(struct session *s, uint32_t line)
+{
+	struct line_record *l = record(s->family, line);
+
+	unlink_child(s->family, line);
+	l->use = LINE_USED;
+	add_holder(s, l);
+	ep_accepted(stack_of(s->family), l->ep);
+}
+
+void line_hold(struct session *s, uint32_t line)
+{
+	add_holder(s, record(s->family, line));
+}
+
+/* ---- the end ---- */
+
+static void end_endpoint(struct family *f, uint32_t line, bool orderly)
+{
+	struct line_record *l = record(f, line);
+	int rc;
+
+	waitsets_forget_line(f, line);
+	if (l->ep == 0) {
+		line_free(f, line);
+		return;
+	}
+	l->use = LINE_LEAVING;
+	if (orderly) {
+		ep_sent(stack_of(f), l->ep);      /* what was written before close goes out first */
+		rc = ep_close(stack_of(f), l->ep);
+	} else {
+		rc = ep_abort(stack_of(f), l->ep);
+	}
+	if (rc)
+		line_released(f, line);
+}
+
+/* Nobody may claim it from now on; one that is claimed already belongs to its claimer, whose REQ_ACCEPTED is on its way. */
+static void end_child(struct family *f, uint32_t line)
+{
+	uint32_t owner = 0, session;
+
+	if (!atomic_compare_exchange_strong(&region_line(&f->region, line)->owner, &owner, OWNER_ABORTED)) {
+		session = owner - 1;
+		if (session < REGION_SESSIONS && f->sessions[session] && f->sessions[session]->state == SESSION_LIVE) {
+			line_claim(f->sessions[session], line);
+			return;
+		}
+	}
+	unlink_child(f, line);
+	end_endpoint(f, line, false);
+}
+
+static void end_children(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+
+	while (l->children != LINE_NIL)
+		end_child(f, l->children);
+}
+
+/* A lock whose holder is gone would stay shut for the others. What the holder was copying was not published yet: nothing
+ * is half done. */
+static void free_lock(_Atomic uint32_t *lock, uint32_t session)
+{
+	uint32_t seen = atomic_load(lock);
+
+	if ((seen & 0x7fffffffu) != session + 1)
+		return;
+	if (atomic_compare_exchange_strong(lock, &seen, 0))
+		doorbell_wake(lock);
+}
+
+void line_let_go(struct session *s, uint32_t line, bool orderly)
+{
+	struct family *f = s->family;
+	struct line_record *l = record(f, line);
+	struct sock_line *shared = region_line(&f->region, line);
+
+	l->holders[s->number / 64] &= ~(UINT64_C(1) << (s->number % 64));
+	s->lines--;
+	if (has_holders(l)) {
+		waitsets_forget_session(s, line);
+		if (s->state != SESSION_LIVE) {
+			free_lock(&shared->receive_lock, s->number);
+			free_lock(&shared->send_lock, s->number);
+		}
+		return;
+	}
+	end_children(f, line);
+	end_endpoint(f, line, orderly);
+}
+
+void line_released(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+
+	if (l->backlog) {
+		extents_give_back(&f->extents, f->fds.data, l->backlog, EXTENT_MIN, f->server->config.quota.data_warm);
+		f->user->data -= EXTENT_MIN;
+		l->backlog = NULL;
+	}
+	if (l->use == LINE_LEAVING)
+		line_free(f, line);
+	family_settle(f);
+}
+
+/* ---- memory ---- */
+
+static uint8_t *lend(struct family *f, uint32_t want, uint32_t *size)
+{
+	const struct server_quota *quota = &f->server->config.quota;
+	uint64_t most = quota->data;
+	uint8_t *base;
+
+	if (f->user->uid != 0) {
+		uint64_t left = quota->data_per_uid > f->user->data ? quota->data_per_uid - f->user->data : 0;
+
+		if (f->extents.lent + left < most)
+			most = f->extents.lent + left;
+	}
+	base = extents_lend_or_null(&f->extents, want, most, size);
+	if (base)
+		f->user->data += *size;
+	else
+		f->server->stats.lend_refused++;
+	return base;
+}
+
+static void publish_extent(struct family *f, struct line_ring *ring, const uint8_t *base, uint32_t size, uint32_t from)
+{
+	uint32_t epoch = atomic_load_explicit(&ring->epoch, memory_order_relaxed) + 1;
+
+	ring->extents[epoch & 1] = (struct line_extent){
+		.page = (uint32_t)((uint64_t)(base - f->region.data) / REGION_PAGE), .from = from, .size = size,
+	};
+	atomic_store_explicit(&ring->epoch, epoch, memory_order_release);
+}
+
+/* No index lies in it any more. A program must not take it for the place of an index that has gone round (2^31 bytes later). */
+static void retire_extent(struct family *f, struct line_ring *ring, const uint8_t *base)
+{
+	uint32_t page = (uint32_t)((uint64_t)(base - f->region.data) / REGION_PAGE);
+	uint32_t older = (atomic_load_explicit(&ring->epoch, memory_order_relaxed) + 1) & 1;
+
+	if (ring->extents[older].page == page)
+		atomic_store_explicit((_Atomic uint32_t *)&ring->extents[older].size, 0, memory_order_release);
+}
+
+int line_listen(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+	uint32_t size;
+
+	if (l->backlog)
+		return 0;
+	l->backlog = lend(f, EXTENT_MIN, &size);
+	if (!l->backlog)
+		return -ENOBUFS;
+	l->backlog_head = 0;
+	publish_extent(f, &region_line(&f->region, line)->receive, l->backlog, size, 0);
+	return 0;
+}
+
+static bool find(struct server *s, uint64_t owner, struct family **f, uint32_t *line)
+{
+	*f = family_of(s, owner);
+	*line = (uint32_t)owner;
+	return *f && *line < (*f)->lines_top;
+}
+
+bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint32_t want, uint32_t from, struct ring_extent *extent)
+{
+	struct server_host *host = context;
+	struct sock_line *shared;
+	struct family *f;
+	uint32_t line;
+
+	(void)ep;
+	if (!find(host->server, owner, &f, &line))
+		return false;
+	extent->base = lend(f, want, &extent->size);
+	if (!extent->base)
+		return false;
+	shared = region_line(&f->region, line);
+	publish_extent(f, side == EP_SEND ? &shared->send : &shared->receive, extent->base, extent->size, from);
+	return true;
+}
+
+void lines_give_back(void *context, ep_id ep, uint64_t owner, enum ep_side side, struct ring_extent extent)
+{
+	struct server_host *host = context;
+	struct family *f;
+	uint32_t line;
+
+	(void)ep;
+	if (!find(host->server, owner, &f, &line))
+		return;
+	retire_extent(f, side == EP_SEND ? &region_line(&f->region, line)->send : &region_line(&f->region, line)->receive,
+		extent.base);
+	extents_give_back(&f->extents, f->fds.data, extent.base, extent.size, f->server->config.quota.data_warm);
+	f->user->data -= extent.size;
+}
+
+/* Called in the middle of a turn of the stack: what needs the stack (names) and what programs may see waits for publish. */
+bool lines_adopt(void *context, ep_id listener, uint64_t listener_owner, ep_id child, uint64_t *owner, struct ep_sharing *sharing)
+{
+	struct server_host *host = context;
+	struct line_record *l, *parent;
+	struct family *f;
+	uint32_t at, line = LINE_NIL;
+
+	if (find(host->server, listener_owner, &f, &at) && record(f, at)->ep == listener && record(f, at)->use == LINE_USED &&
+		record(f, at)->backlog)
+		line = line_allocate(f);
+	if (line == LINE_NIL) {
+		host->server->stats.adopt_refused++;
+		return false;
+	}
+	l = record(f, line);
+	parent = record(f, at);
+	l->use = LINE_WAITING;
+	l->type = EP_STREAM;
+	l->ep = child;
+	l->newborn = true;
+	l->parent = at;
+	l->next = parent->children;
+	if (l->next != LINE_NIL)
+		record(f, l->next)->previous = line;
+	parent->children = line;
+	*owner = owner_word(f, line);
+	*sharing = sharing_of(f, line);
+	line_changed(f, line, EP_CONNECTED);
+	return true;
+}
