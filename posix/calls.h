@@ -61,8 +61,10 @@ nsec deadline(nsec timeout);                      /* of SO_RCVTIMEO, SO_SNDTIMEO
 struct dgram_header;
 int control_read(const struct msghdr *, struct dgram_header *);                    /* -EINVAL, -EOPNOTSUPP */
 void control_write(struct socket *, struct msghdr *, const struct dgram_header *); /* IP_PKTINFO, IP_TTL, IP_TOS as asked for */
-/* A kernel socket's sendmsg: -EOPNOTSUPP if it would pass one of our sockets to another process. */
-int control_check_rights(const struct msghdr *);
+
+/* ---- rights.c: a kernel socket's sendmsg and recvmsg, which may pass our sockets; -1 and errno ---- */
+ssize_t rights_sendmsg(int fd, const struct msghdr *, int flags);
+ssize_t rights_recvmsg(int fd, struct msghdr *, int flags);
 
 /* ---- file.c ---- */
 ssize_t light_sendfile(int out, int in, off64_t *offset, size_t n);                /* any descriptors; -1 and errno */

@@ -17,6 +17,7 @@
 struct handover_head {
 	uint32_t magic, count;
 	int32_t session_fd;
+	uint64_t family[2];
 	struct settings settings;
 };
 
@@ -99,7 +100,7 @@ static void write_entry(int fd, enum descriptor_kind kind, void *object, void *c
 
 static int write_table(void)
 {
-	struct handover_head head = { HANDOVER_MAGIC, 0, client_session_fd(light_session), settings };
+	struct handover_head head = { HANDOVER_MAGIC, 0, client_session_fd(light_session), { family_token[0], family_token[1] }, settings };
 	struct writing w = { .memfd = (int)system_call(SYS_memfd_create, (long)"light-handover", 0, 0, 0, 0, 0) };
 	int high;
 
@@ -158,15 +159,30 @@ static bool make_environment(struct handover *h, char *const *envp)
 	return true;
 }
 
+/* A UNIX socket beyond the standard streams (node's channel, multiprocessing): sockets may come over it, which only a
+ * member of the family can take. */
+static bool inherits_channel(void)
+{
+	for (int fd = 3; fd < 32; fd++) {
+		int domain, flags = libc.fcntl(fd, F_GETFD, 0);
+		socklen_t length = sizeof(domain);
+
+		if (flags >= 0 && !(flags & FD_CLOEXEC) && libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
+			return true;
+	}
+	return false;
+}
+
 char **handover_prepare(struct handover *h, char *const *envp)
 {
 	uint32_t inherited = 0;
 
 	memset(h, 0, sizeof(*h));
 	h->memfd = -1;
-	if (light_session && client_alive(light_session))
-		fdtable_each(count_inherited, &inherited);
-	if (inherited == 0)
+	if (!light_session || !client_alive(light_session))
+		return (char **)(uintptr_t)envp;
+	fdtable_each(count_inherited, &inherited);
+	if (inherited == 0 && !inherits_channel())
 		return (char **)(uintptr_t)envp;
 	h->memfd = write_table();
 	if (h->memfd < 0 || !make_environment(h, envp)) {
@@ -267,6 +283,7 @@ void handover_take_up(const char *value)
 	if (!get(memfd, &head, sizeof(head)) || head.magic != HANDOVER_MAGIC)
 		return;
 	settings = head.settings;
+	memcpy(family_token, head.family, sizeof(family_token));
 	options = (struct client_options){ .socket_path = settings.socket_path, .host = settings.host[0] ? settings.host : NULL,
 					   .spin_usec = settings.spin_usec, .lowest_fd = fdtable_lowest_own() };
 	libc.fcntl(head.session_fd, F_SETFD, FD_CLOEXEC);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Control messages: IP_PKTINFO, IP_TTL and IP_TOS of a received datagram, IP_PKTINFO's source address of one to send, and
- * the watch over SCM_RIGHTS: a Light socket passed to another process would arrive as its placeholder. */
+/* Control messages: IP_PKTINFO, IP_TTL and IP_TOS of a received datagram, IP_PKTINFO's source address of one to send. */
 #include "posix/calls.h"
 
 #include <netinet/in.h>
@@ -72,33 +71,4 @@ void control_write(struct socket *s, struct msghdr *m, const struct dgram_header
 	m->msg_controllen = to.used;
 	if (to.cut)
 		m->msg_flags |= MSG_CTRUNC;
-}
-
-/* ---- SCM_RIGHTS over a UNIX socket ---- */
-
-static bool holds_ours(const struct cmsghdr *c)
-{
-	size_t bytes = c->cmsg_len - CMSG_LEN(0);
-
-	for (size_t i = 0; i + sizeof(int) <= bytes; i += sizeof(int)) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(c) + i, sizeof(fd));
-		if (fdtable_kind(fd) == DESCRIPTOR_SOCKET)
-			return true;
-	}
-	return false;
-}
-
-int control_check_rights(const struct msghdr *m)
-{
-	if (!m || m->msg_controllen == 0 || !m->msg_control)
-		return 0;
-	for (const struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)m, (struct cmsghdr *)(uintptr_t)c)) {
-		if (c->cmsg_len < CMSG_LEN(0))
-			return 0;   /* the kernel says EINVAL */
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && holds_ours(c))
-			return -EOPNOTSUPP;
-	}
-	return 0;
 }

@@ -136,20 +136,12 @@ EXPORT ssize_t sendto(int fd, const void *from, size_t n, int flags, const struc
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
-	ROUTE(fd, light_recvmsg(s, m, flags), libc.recvmsg(fd, m, flags));
-}
-
-/* Only a UNIX socket can pass descriptors; who sends none pays one comparison. */
-static ssize_t kernel_sendmsg(int fd, const struct msghdr *m, int flags)
-{
-	int error = control_check_rights(m);
-
-	return error != 0 ? fail_with(error) : libc.sendmsg(fd, m, flags);
+	ROUTE(fd, light_recvmsg(s, m, flags), rights_recvmsg(fd, m, flags));
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
-	ROUTE(fd, light_sendmsg(s, fd, m, flags), kernel_sendmsg(fd, m, flags));
+	ROUTE(fd, light_sendmsg(s, fd, m, flags), rights_sendmsg(fd, m, flags));
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, struct timespec *timeout)

@@ -109,6 +109,7 @@ static int attach(void)
 
 	if (error == 0) {
 		fork_watch();
+		family_begin();
 		__atomic_store_n(&light_session, client, __ATOMIC_RELEASE);
 	}
 	return -error;

@@ -19,6 +19,10 @@ void fork_in_parent(void);
 void fork_in_child(void);
 void fork_watch(void);  /* from the first session on */
 
+/* rights.c: which processes may pass each other sockets. */
+extern uint64_t family_token[2];
+void family_begin(void);
+
 /* exec.c */
 struct handover;
 /* The environment to exec with; *h for handover_undo when the exec failed. No Light socket to inherit: envp itself. */
