@@ -68,6 +68,9 @@ static void complete(struct tcp_conn *c, const struct tcp_segment *s, bool scale
 	take_first_window(c, s, scaled);
 	conn_established(c);
 	ep_event_raise(c->stack, c->ep, EP_CONNECTED | EP_WRITABLE);
+	/* RFC 9293 3.10.4: a shutdown in SYN-RECEIVED was queued until now. */
+	if (c->ep->shut & EP_SHUT_WRITE)
+		close_send_side(c);
 }
 
 static int choose_names(struct tcp_conn *c, const struct ep_name *peer)

@@ -181,6 +181,7 @@ enum verdict close_fin_received(struct tcp_conn *c)
 {
 	c->rcv_nxt++;
 	c->fin_received = true;
+	c->gap_count = 0; /* nothing follows a FIN: what came from beyond it was never there */
 	if (seq_lt(c->rcv_adv, c->rcv_nxt))
 		c->rcv_adv = c->rcv_nxt;
 	c->ack_now = true;

@@ -120,8 +120,10 @@ static enum verdict check_rst(struct tcp_conn *c, struct arrival *a)
 	else if (c->socket.state == TCP_CLOSING || c->socket.state == TCP_LAST_ACK)
 		error = 0;
 	/* All queues are flushed; what another process reads, it has to throw away itself. */
-	if (!c->ep->receive.shared_tail)
+	if (!c->ep->receive.shared_tail) {
 		bytering_release(&c->ep->receive, c->ep->receive.head);
+		ep_settle(c->stack, c->ep, EP_RECEIVE);
+	}
 	conn_end(c, error);
 	return DONE;
 }

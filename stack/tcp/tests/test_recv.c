@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The receiving half: acceptability, order, windows, when an ACK leaves. The peer is the test. */
+#include "tests/harness.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tcp/recv.h"
+
+static void acceptability_follows_the_vectors(void **state)
+{
+	uint32_t nxt, window, seq, len;
+	unsigned acceptable, overlaps, rows = 0;
+	char line[256];
+	FILE *f = fopen(VECTORS "/segment_acceptability.tsv", "r");
+
+	(void)state;
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	while (fscanf(f, "%u %u %u %u %u %u", &nxt, &window, &seq, &len, &acceptable, &overlaps) == 6) {
+		if (recv_acceptable(nxt, window, seq, len) != acceptable)
+			fail_msg("nxt %u window %u seq %u len %u", nxt, window, seq, len);
+		rows++;
+	}
+	fclose(f);
+	assert_true(rows > 100);
+}
+
+static void data(struct harness_host *h, const struct harness_peer *p, uint32_t offset, uint32_t n)
+{
+	static uint8_t bytes[2000];
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes[i] = (uint8_t)(offset + i);
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_ACK, .seq = p->seq + offset, .len = n, .payload = bytes });
+}
+
+static void expect_stream(struct harness_host *h, ep_id id, uint32_t from, uint32_t n)
+{
+	uint8_t byte;
+
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(ep_recv(h->stack, id, &byte, 1), 1);
+		assert_int_equal(byte, (uint8_t)(from + i));
+	}
+	assert_int_equal(ep_recv(h->stack, id, &byte, 1), -EAGAIN);
+}
+
+static void pieces_in_any_order_make_the_stream(void **state)
+{
+	static const unsigned orders[][5] = { { 4, 3, 2, 1, 0 }, { 2, 0, 4, 1, 3 }, { 1, 3, 0, 4, 2 }, { 0, 4, 2, 3, 1 } };
+
+	(void)state;
+	for (unsigned o = 0; o < 4; o++) {
+		struct harness_host *h = harness_host_new(1, NULL, 0);
+		struct harness_peer p = { 0 };
+		ep_id id = harness_accepted(h, &p, 1460);
+		struct tcp_segment s;
+
+		for (unsigned i = 0; i < 5; i++)
+			data(h, &p, orders[o][i] * 100, 100);
+		harness_pass(h, NSEC_PER_SEC);
+		s.ack = 0;
+		while (harness_sent(h, &s))
+			;
+		assert_int_equal(s.ack, p.seq + 500);
+		expect_stream(h, id, 0, 500);
+		harness_host_free(h);
+	}
+}
+
+static void overlaps_count_once(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+
+	(void)state;
+	data(h, &p, 0, 100);
+	data(h, &p, 50, 100);
+	data(h, &p, 300, 100);
+	data(h, &p, 120, 250);
+	data(h, &p, 0, 400);
+	expect_stream(h, id, 0, 400);
+	harness_host_free(h);
+}
+
+/* RFC 2018 4: an ACK for each segment beyond a gap, the newest interval first, and one for all when it is filled. */
+static void a_gap_is_reported_at_once(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	struct tcp_segment s;
+	ep_id listener = harness_listen(h, OUR_PORT, 8);
+
+	(void)state;
+	p = (struct harness_peer){ .seq = 1000, .port = PEER_PORT, .window = 65535 };
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_SYN, .has = SEG_HAS_MSS | SEG_HAS_SACK_OK, .mss = 1460 });
+	s = harness_expect(h, SEG_SYN | SEG_ACK);
+	assert_true(s.has & SEG_HAS_SACK_OK);
+	p.seq = 1001;
+	p.ack = s.seq + 1;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK });
+	data(h, &p, 100, 100);
+	s = harness_expect(h, SEG_ACK);
+	assert_true(s.ack == 1001 && s.sack_count == 1 && s.sack[0].start == 1101 && s.sack[0].end == 1201);
+	data(h, &p, 300, 100);
+	s = harness_expect(h, SEG_ACK);
+	assert_true(s.sack_count == 2 && s.sack[0].start == 1301 && s.sack[1].start == 1101);
+	data(h, &p, 200, 100);
+	s = harness_expect(h, SEG_ACK);
+	assert_true(s.sack_count == 1 && s.sack[0].start == 1101 && s.sack[0].end == 1401);
+	data(h, &p, 0, 100);
+	s = harness_expect(h, SEG_ACK);
+	assert_true(s.ack == 1401 && s.sack_count == 0);
+	(void)listener;
+	harness_host_free(h);
+}
+
+static void too_many_gaps_are_not_kept(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+
+	(void)state;
+	for (unsigned i = 0; i < TCP_GAPS + 3; i++)
+		data(h, &p, 100 + i * 200, 100);
+	assert_int_equal(harness_drops(h, DROP_TCP_REASSEMBLY), 3);
+	for (unsigned i = 0; i < TCP_GAPS + 3; i++)
+		data(h, &p, i * 200, 200);
+	expect_stream(h, id, 0, (TCP_GAPS + 3) * 200);
+	harness_host_free(h);
+}
+
+static void a_small_segment_is_acknowledged_later(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+
+	(void)state;
+	harness_conn(h, id)->quickacks = 0;
+	data(h, &p, 0, 100);
+	harness_expect_none(h);
+	harness_pass(h, 39 * NSEC_PER_MSEC);
+	harness_expect_none(h);
+	harness_pass(h, 2 * NSEC_PER_MSEC);
+	assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq + 100);
+	/* Data of our own carries it. */
+	data(h, &p, 100, 100);
+	assert_int_equal(ep_send(h->stack, id, "x", 1), 1);
+	harness_turn(h);
+	assert_int_equal(harness_expect(h, SEG_ACK | SEG_PSH).ack, p.seq + 200);
+	harness_pass(h, NSEC_PER_SEC / 10);
+	harness_expect_none(h);
+	harness_host_free(h);
+}
+
+static void every_second_full_segment_is_acknowledged(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+
+	(void)state;
+	harness_conn(h, id)->quickacks = 0;
+	for (unsigned i = 0; i < 6; i++) {
+		data(h, &p, i * 1460, 1460);
+		if (i % 2 == 0)
+			harness_expect_none(h);
+		else
+			assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq + (i + 1) * 1460);
+	}
+	harness_host_free(h);
+}
+
+/* Fills the window of a program that does not read; returns how much went in. */
+static uint32_t fill(struct harness_host *h, struct harness_peer *p)
+{
+	struct tcp_segment s = { .ack = p->seq, .window = 0xffff };
+	uint32_t sent = 0;
+
+	for (unsigned i = 0; i < 200; i++) {
+		data(h, p, sent, 1000);
+		harness_pass(h, 50 * NSEC_PER_MSEC);
+		while (harness_sent(h, &s))
+			;
+		sent = s.ack - p->seq;
+		if (s.window == 0)
+			return sent;
+	}
+	fail_msg("the window never closed");
+	return 0;
+}
+
+static void a_window_closes_and_opens_by_a_step(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+	uint8_t buffer[2000];
+	struct tcp_segment s;
+	uint32_t filled = fill(h, &p);
+
+	(void)state;
+	assert_int_equal(filled, 65535);
+	/* A probe is answered, and its byte not taken (RFC 9293 3.8.6.1). */
+	data(h, &p, filled, 1);
+	s = harness_expect(h, SEG_ACK);
+	assert_true(s.ack == p.seq + filled && s.window == 0);
+	/* MUST-39: the edge stays until min(buffer / 2, MSS) is free. */
+	for (unsigned i = 0; i < 14; i++) {
+		assert_int_equal(ep_recv(h->stack, id, buffer, 100), 100);
+		harness_turn(h);
+		harness_expect_none(h);
+	}
+	assert_int_equal(ep_recv(h->stack, id, buffer, 100), 100);
+	harness_turn(h);
+	s = harness_expect(h, SEG_ACK);
+	assert_in_range(s.window, 1460, 1600);
+	data(h, &p, filled, 1000);
+	harness_pass(h, NSEC_PER_SEC);
+	assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq + filled + 1000);
+	harness_host_free(h);
+}
+
+static void a_closed_window_still_takes_acks_urgency_and_resets(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+	uint32_t filled = fill(h, &p);
+
+	(void)state;
+	p.seq += filled;
+	assert_int_equal(ep_send(h->stack, id, "12345", 5), 5);
+	harness_turn(h);
+	harness_expect(h, SEG_ACK | SEG_PSH);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK | SEG_URG, .ack = p.ack + 5, .urgent = 1, .len = 1 });
+	assert_int_equal(harness_conn(h, id)->snd_una, p.ack + 5);
+	assert_true(ep_ready(h->stack, id) & EP_URGENT);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_RST });
+	assert_int_equal(harness_state(h, id), TCP_CLOSED);
+	harness_host_free(h);
+}
+
+/* No host memory: the bytes are dropped with a counter, the peer sends them again. */
+static bool refuse;
+
+static bool lend(void *context, ep_id id, uint64_t owner, enum ep_side side, uint32_t want, uint32_t from,
+	struct ring_extent *extent)
+{
+	static uint8_t memory[8][1 << 17];
+	static unsigned used;
+
+	(void)context, (void)id, (void)owner, (void)from;
+	if (side == EP_RECEIVE && refuse)
+		return false;
+	assert_true(want <= sizeof(memory[0]) && used < 8);
+	*extent = (struct ring_extent){ memory[used++], want };
+	return true;
+}
+
+static void give_back(void *context, ep_id id, uint64_t owner, enum ep_side side, struct ring_extent extent)
+{
+	(void)context, (void)id, (void)owner, (void)side, (void)extent;
+}
+
+static void bytes_without_memory_are_not_accepted(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+
+	(void)state;
+	refuse = true;
+	h->stack->config.host.lend = lend;
+	h->stack->config.host.give_back = give_back;
+	data(h, &p, 0, 500);
+	assert_int_equal(harness_drops(h, DROP_TCP_RECEIVE_MEMORY), 1);
+	assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq);
+	refuse = false;
+	data(h, &p, 0, 500);
+	expect_stream(h, id, 0, 500);
+	harness_host_free(h);
+}
+
+static void paws_refuses_old_duplicates(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { .timestamps = true };
+	ep_id id = harness_accepted(h, &p, 1460);
+
+	(void)state;
+	p.tsval = 200;
+	data(h, &p, 0, 10);
+	harness_pass(h, NSEC_PER_SEC);
+	while (harness_sent(h, &(struct tcp_segment){ 0 }))
+		;
+	p.tsval = 199;
+	data(h, &p, 10, 10);
+	assert_int_equal(harness_drops(h, DROP_TCP_PAWS), 1);
+	assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq + 10);
+	p.tsval = 200;
+	data(h, &p, 10, 10);
+	expect_stream(h, id, 0, 20);
+	harness_host_free(h);
+}
+
+static void the_window_grows_for_a_reader_that_keeps_up(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+	uint8_t buffer[2000];
+	uint32_t before = harness_conn(h, id)->rcv_limit;
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		data(h, &p, i * 1460, 1460);
+		assert_int_equal(ep_recv(h->stack, id, buffer, sizeof(buffer)), 1460);
+	}
+	assert_true(harness_conn(h, id)->rcv_limit >= 2 * before);
+	harness_host_free(h);
+}
+
+static void urgent_data_has_a_mark(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+	uint8_t buffer[16], byte;
+
+	(void)state;
+	assert_int_equal(ep_urgent_take(h->stack, id, &byte), -EINVAL);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK | SEG_URG, .urgent = 4 });
+	assert_true(ep_ready(h->stack, id) & EP_URGENT);
+	assert_int_equal(ep_urgent_take(h->stack, id, &byte), -EAGAIN);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK | SEG_URG, .urgent = 4, .len = 6,
+						  .payload = (const uint8_t *)"abcDef" });
+	assert_int_equal(ep_recv(h->stack, id, buffer, sizeof(buffer)), 3);
+	assert_int_equal(ep_at_mark(h->stack, id), 1);
+	assert_int_equal(ep_urgent_take(h->stack, id, &byte), 0);
+	assert_int_equal(byte, 'D');
+	assert_int_equal(ep_recv(h->stack, id, buffer, sizeof(buffer)), 2);
+	assert_memory_equal(buffer, "ef", 2);
+	assert_int_equal(ep_at_mark(h->stack, id), 0);
+	harness_host_free(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(acceptability_follows_the_vectors),
+		cmocka_unit_test(pieces_in_any_order_make_the_stream),
+		cmocka_unit_test(overlaps_count_once),
+		cmocka_unit_test(a_gap_is_reported_at_once),
+		cmocka_unit_test(too_many_gaps_are_not_kept),
+		cmocka_unit_test(a_small_segment_is_acknowledged_later),
+		cmocka_unit_test(every_second_full_segment_is_acknowledged),
+		cmocka_unit_test(a_window_closes_and_opens_by_a_step),
+		cmocka_unit_test(a_closed_window_still_takes_acks_urgency_and_resets),
+		cmocka_unit_test(bytes_without_memory_are_not_accepted),
+		cmocka_unit_test(paws_refuses_old_duplicates),
+		cmocka_unit_test(the_window_grows_for_a_reader_that_keeps_up),
+		cmocka_unit_test(urgent_data_has_a_mark),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
