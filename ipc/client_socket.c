@@ -346,7 +346,7 @@ int client_urgent_take(struct client *c, uint32_t id, uint8_t *byte)
 
 int client_at_mark(struct client *c, uint32_t id)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int rc = call_value(c, REQ_AT_MARK, id, 0, &v);
 
 	return rc < 0 ? rc : (int)v;
