@@ -25,7 +25,7 @@ struct datagram {
 	uint32_t source, destination, interface;
 	uint16_t id;
 	uint8_t protocol, ttl, tos, header_len;  /* header_len 0: fragment zero has not come */
-	bool to_broadcast, ce;
+	bool to_broadcast, ce, not_ect;
 	uint32_t length;                   /* 0: the last fragment has not come */
 	uint32_t bytes;                    /* received */
 	uint8_t header[60];                /* of fragment zero, as received */
@@ -255,13 +255,17 @@ static enum drop take(struct stack *s, struct datagram *d, const struct pkt *p, 
 		return DROP_FRAGMENT_MEMORY;
 	if (!more)
 		d->length = end;
+	d->ce |= (rx->tos & 3) == 3;
+	d->not_ect |= (rx->tos & 3) == 0;
+	/* RFC 3168 5.3: the mark must not get lost, and may not be given to who would not understand it. */
+	if (d->ce && d->not_ect)
+		return DROP_FRAGMENT_ECN;
 	if (offset == 0) {
 		memcpy(d->header, rx->header, rx->header_len);
 		d->header_len = (uint8_t)rx->header_len;
 		d->tos = rx->tos;
 		d->ttl = rx->ttl;
 	}
-	d->ce |= (rx->tos & 3) == 3;
 	d->to_broadcast |= rx->to_broadcast;
 	return DROP_REASONS;
 }

@@ -8,12 +8,14 @@
 #include "wire.h"
 
 #define IP4_HEADER 20u
+#define OPTION_LOOSE_ROUTE 131
+#define OPTION_STRICT_ROUTE 137
 
 /* ---- in ---- */
 
-/* Options are not acted on, but each must lie within the header (RFC 1122 3.2.1.8). False, and the index of the bad
- * byte in *bad. */
-static bool options_fit(const uint8_t *header, uint32_t header_len, uint32_t *bad)
+/* Options are not acted on, but each must lie within the header (RFC 1122 3.2.1.8), and source routes are refused, as
+ * Linux does by default (RFC 7126 4.3, 4.4). DROP_REASONS: they are well; else *bad is the index of the bad byte. */
+static enum drop check_options(const uint8_t *header, uint32_t header_len, uint32_t *bad)
 {
 	uint32_t i = IP4_HEADER;
 
@@ -24,11 +26,13 @@ static bool options_fit(const uint8_t *header, uint32_t header_len, uint32_t *ba
 		}
 		if (i + 1 >= header_len || header[i + 1] < 2 || header[i + 1] > header_len - i) {
 			*bad = i;
-			return false;
+			return DROP_IP_OPTIONS;
 		}
+		if (header[i] == OPTION_LOOSE_ROUTE || header[i] == OPTION_STRICT_ROUTE)
+			return DROP_IP_SOURCE_ROUTE;
 		i += header[i + 1];
 	}
-	return true;
+	return DROP_REASONS;
 }
 
 /* Lengths, version and checksum; DROP_REASONS: all are right. */
@@ -62,6 +66,8 @@ static enum drop check_addresses(const struct stack *s, const struct interface *
 		if (!route_is_broadcast(i, destination) && destination != be32(0xe0000001))
 			return DROP_IP_DESTINATION;
 		*broadcast = true;
+	} else if (*broadcast) {
+		return DROP_IP_LINK_BROADCAST;  /* RFC 1122 3.3.6 */
 	}
 	if (ip4_is_multicast(source) || ip4_is_reserved(source) || route_is_broadcast(i, source))
 		return DROP_IP_SOURCE;
@@ -93,9 +99,12 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 	};
 	p->data += header_len;
 	p->len = total - header_len;  /* what follows is the link's padding */
-	if (header_len > IP4_HEADER && !options_fit(rx.header, header_len, &bad)) {
-		icmp_send_error(s, p, &rx, ICMP_PARAMETER, 0, bad << 24);
-		pkt_drop(s, p, DROP_IP_OPTIONS);
+	if (header_len > IP4_HEADER)
+		reason = check_options(rx.header, header_len, &bad);
+	if (reason != DROP_REASONS) {
+		if (reason == DROP_IP_OPTIONS)
+			icmp_send_error(s, p, &rx, ICMP_PARAMETER, 0, bad << 24);
+		pkt_drop(s, p, reason);
 		return;
 	}
 	if (ip->fragment & be16(IP4_MF | IP4_OFFSET))
