@@ -8,6 +8,7 @@
 #include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "stack/base/check.h"
 
@@ -65,20 +66,27 @@ static void give(struct wire *w, struct pkt *p, enum holder from)
 int wire_pool_init(struct wire *w)
 {
 	uint32_t bytes = PKT_HEADROOM + ETH_HEADER + 4 + w->config.mtu;
+	void *memory;
 
 	if (w->config.flags & LINK_TSO)
 		bytes = PKT_HEADROOM + ETH_HEADER + 4 + SUPER_BYTES;
 	/* An odd number of cache lines, so that equal offsets of neighbours do not fall into one cache set. */
 	w->buffer_stride = (size_t)((bytes + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE;
 	w->packets = calloc(w->config.packets, sizeof(*w->packets));
-	w->buffers = aligned_alloc(CACHE_LINE, w->buffer_stride * w->config.packets);
+	/* Not from malloc, which some settings make touch all that it gives. */
+	memory = mmap(NULL, w->buffer_stride * w->config.packets, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	w->buffers = memory == MAP_FAILED ? NULL : memory;
 	w->free_count = w->config.packets;
 	return w->packets && w->buffers ? 0 : -ENOMEM;
 }
 
 void wire_pool_free(struct wire *w)
 {
-	free(w->buffers);
+	if (w->buffers) {
+		ASAN_UNPOISON_MEMORY_REGION(w->buffers, w->buffer_stride * w->fresh);
+		munmap(w->buffers, w->buffer_stride * w->config.packets);
+	}
 	free(w->packets);
 }
 
