@@ -290,6 +290,7 @@ void handover_take_up(const char *value)
 	good = client_resume(head.session_fd, &options, &client) == 0;
 	if (good) {
 		fork_watch();
+		session_process = getpid();
 		light_session = client;
 	}
 	for (uint32_t i = 0; good && i < head.count; i++)

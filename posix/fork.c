@@ -61,6 +61,7 @@ void fork_in_child(void)
 
 	atomic_store(fork_mark, 1);
 	fdtable_each(unlock, NULL);
+	session_process = (pid_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	if (light_session && (!announced || client_fork_child(light_session, &child) != 0))
 		forget_all();
 	epoll_after_fork_child();

@@ -2,7 +2,9 @@
 /* The exported symbols of descriptors and processes: close, dup, fcntl, ioctl, stdio, fork, exec. */
 #include <alloca.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "posix/preload.h"
 #include "posix/start.h"
@@ -91,6 +93,19 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 EXPORT pid_t vfork(void)
 {
 	return libc.fork();     /* fork.c's handlers run in it */
+}
+
+/* exit ends in the library's destructor; these do not. */
+EXPORT void _exit(int status)
+{
+	light_end();
+	for (;;)
+		system_call(SYS_exit_group, status, 0, 0, 0, 0, 0);
+}
+
+EXPORT void _Exit(int status)
+{
+	_exit(status);
 }
 
 /* What follows an exec that came back. */

@@ -20,8 +20,9 @@ struct settings settings = { .socket_path = LIGHT_SOCKET_PATH, .spin_usec = SPIN
 struct client *light_session;
 char library_path[4096];
 
-static _Atomic bool settled;
+static _Atomic bool settled, ended;
 static _Atomic uint32_t attach_lock;
+pid_t session_process;          /* who the session belongs to */
 static bool refused;            /* no daemon was there at the first need: the kernel's stack for good */
 
 void complain(const char *what, const char *detail)
@@ -110,6 +111,7 @@ static int attach(void)
 	if (error == 0) {
 		fork_watch();
 		family_begin();
+		session_process = (pid_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 		__atomic_store_n(&light_session, client, __ATOMIC_RELEASE);
 	}
 	return -error;
@@ -145,6 +147,29 @@ struct client *light_client(void)
 	system_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
 	errno = error;
 	return client;
+}
+
+/* ---- the end ---- */
+
+/* A program that ends by itself closes its connections; the daemon resets those of one that is killed. Threads may still be
+ * inside a call: the session stays where it is, only new calls find nothing. */
+void light_end(void)
+{
+	struct client *client = light_client_if_attached();
+	pid_t process = (pid_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+
+	if (!client || process != session_process || atomic_exchange_explicit(&ended, true, memory_order_relaxed))
+		return;
+	fdtable_forget_all();
+	client_detach(client);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	/* libc flushes its streams only after this, too late for those on our sockets. */
+	if (light_client_if_attached())
+		fflush(NULL);
+	light_end();
 }
 
 /* ---- the constructor ---- */

@@ -12,6 +12,10 @@ void start_early(void);
 /* The path of this library, for LD_PRELOAD of programs whose environment forgot it; "" if unknown. */
 extern char library_path[4096];
 
+/* The process ends now, by itself. */
+void light_end(void);
+extern pid_t session_process;
+
 /* fork.c: to be registered once; and around a raw fork (vfork, clone by syscall). */
 void fork_register(void);
 void fork_before(void);

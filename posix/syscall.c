@@ -119,6 +119,8 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
+	if (number == SYS_exit_group)
+		light_end();
 	if (number == SYS_io_uring_setup)
 		return fail_with(-ENOSYS);
 	if (makes_process(number, a))
