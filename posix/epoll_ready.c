@@ -192,6 +192,7 @@ void epoll_publish(struct epoll_set *s)
 		return;
 	epoll_lock(s);
 	if ((s->lapsed ? epoll_renew(s, epoll_number(s)) : epoll_attach(s, epoll_number(s))) == 0) {
+		epoll_quiet(s);         /* what rang may be over by now */
 		epoll_take(s);
 		while ((w = TAILQ_FIRST(&s->ready)) && (w->fired || epoll_level(w) == 0))
 			epoll_forget_ready(w);
