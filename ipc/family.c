@@ -11,7 +11,7 @@
 
 #include "ipc/raw.h"
 
-#define DATA_AREA (UINT64_C(16) << 30)
+#define DATA_AREA (UINT64_C(64) << 30)
 
 /* The list that the kernel walks when this thread dies: one entry a family, in the daemon's private page before the family's shared
  * area, so that all futexes lie at the same distance from their entries. At most 2,048 are walked (ROBUST_LIST_LIMIT). */

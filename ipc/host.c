@@ -29,6 +29,18 @@ struct ep_host server_host_calls(struct server_host *h)
 	return (struct ep_host){ .context = h, .lend = lines_lend, .give_back = lines_give_back, .adopt = lines_adopt };
 }
 
+static void add_address(struct host_info *info, const struct ipaddr *a)
+{
+	uint32_t i;
+
+	if (ipaddr_is_any(a) || info->addresses == HOST_ROUTES)
+		return;
+	for (i = 0; i < info->addresses; i++)
+		if (ipaddr_equal(&info->address[i], a))
+			return;
+	info->address[info->addresses++] = *a;
+}
+
 void server_host_changed(struct server_host *h)
 {
 	struct host_info *info = &h->info;
@@ -42,10 +54,10 @@ void server_host_changed(struct server_host *h)
 	info->cores = 1;
 	info->daemon_cores = h->server->config.daemon_cores;
 	memcpy(info->name, h->name, sizeof(info->name));
-	for (i = 1; stack_interface(h->stack, i, &interface) && info->addresses < HOST_ROUTES; i++)
-		if (!ipaddr_is_any(&interface.addr))
-			info->address[info->addresses++] = interface.addr;
+	for (i = 1; stack_interface(h->stack, i, &interface); i++)
+		add_address(info, &interface.addr);
 	while (info->routes < HOST_ROUTES && stack_walk_routes(h->stack, &cursor, &route)) {
+		add_address(info, &route.source);
 		info->route[info->routes].to = route.to;
 		info->route[info->routes++].prefix = route.prefix;
 	}

@@ -50,8 +50,8 @@ static void fill_quota(struct server_quota *q)
 	q->lines_per_uid = bounded(q->lines_per_uid, 1u << 20, UINT32_MAX);
 	q->lanes = bounded(q->lanes, REGION_LANES, REGION_LANES);
 	q->waitsets = bounded(q->waitsets, REGION_WAITSETS, REGION_WAITSETS);
-	q->data = q->data ? q->data : UINT64_C(1) << 30;
-	q->data_per_uid = q->data_per_uid ? q->data_per_uid : UINT64_C(4) << 30;
+	q->data = q->data ? q->data : UINT64_C(4) << 30;
+	q->data_per_uid = q->data_per_uid ? q->data_per_uid : UINT64_C(16) << 30;
 	q->data_warm = q->data_warm ? q->data_warm : UINT64_C(16) << 20;
 }
 

@@ -33,8 +33,8 @@ struct server_quota {
 	uint32_t sessions;           /* processes of one family; at most and by default 256 */
 	uint32_t lines;              /* sockets of one family; at most 1 << 20, by default 1 << 18 */
 	uint32_t lines_per_uid;      /* 1 << 20; root is not counted */
-	uint64_t data;               /* bytes of socket buffers lent to one family; 1 GB */
-	uint64_t data_per_uid;       /* 4 GB; root is not counted */
+	uint64_t data;               /* bytes of socket buffers lent to one family; 4 GB */
+	uint64_t data_per_uid;       /* 16 GB; root is not counted */
 	uint64_t data_warm;          /* bytes of free buffers whose pages a family keeps; 16 MB */
 	uint32_t lanes, waitsets;    /* of one session; at most and by default 256 each */
 };
