@@ -25,23 +25,6 @@ static uint8_t *run_at(const struct bytering *r, uint32_t index, uint32_t *n)
 	return e->base + offset;
 }
 
-static const struct ring_extent *newest(const struct bytering *r)
-{
-	return r->next.size ? &r->next : &r->current;
-}
-
-uint32_t bytering_capacity(const struct bytering *r)
-{
-	return newest(r)->size;
-}
-
-uint32_t bytering_room(const struct bytering *r)
-{
-	uint32_t capacity = bytering_capacity(r), used = bytering_used(r);
-
-	return used < capacity ? capacity - used : 0;
-}
-
 void bytering_extend(struct bytering *r, struct ring_extent extent, uint32_t from)
 {
 	CHECK(r->next.size == 0);

@@ -36,12 +36,20 @@ static inline uint32_t bytering_used(const struct bytering *r)
 	return r->head - r->tail;
 }
 
+/* The size of the newest extent; 0 without memory. */
+static inline uint32_t bytering_capacity(const struct bytering *r)
+{
+	return r->next.size ? r->next.size : r->current.size;
+}
+
 /* Bytes that fit in behind the head at once: what the newest extent can hold of [tail, tail + size) beyond
  * what is used. 0 without memory. */
-uint32_t bytering_room(const struct bytering *r);
+static inline uint32_t bytering_room(const struct bytering *r)
+{
+	uint32_t capacity = bytering_capacity(r), used = bytering_used(r);
 
-/* The size of the newest extent; 0 without memory. */
-uint32_t bytering_capacity(const struct bytering *r);
+	return used < capacity ? capacity - used : 0;
+}
 
 /* Appends an extent: bytes from `from` on (from >= head and beyond any byte written out of order) lie in it.
  * Precondition: no switch under way. */

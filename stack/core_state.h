@@ -43,6 +43,9 @@ struct interface {
 	struct interface_address addresses[INTERFACE_ADDRESSES];
 	unsigned address_count;
 	struct timer announce;    /* the next gratuitous ARP of any address */
+	struct neighbour *recent; /* neighbor.c: the last one sent to, while it can be sent to */
+	/* ip4.c: the last source and destination that were accepted, and under which addresses. */
+	uint32_t accepted_source, accepted_destination, accepted_generation;
 	/* What is to be handed to the link at the end of the turn, or when full. */
 	struct pkt *out[STACK_BURST];
 	unsigned out_count;

@@ -7,14 +7,15 @@
 
 uint32_t flow_hash(const struct stack *s, const struct flow_key *k)
 {
-	uint64_t a = k->local.halves[1], b = k->remote.halves[1];
+	uint64_t ports = (uint64_t)k->local_port << 16 | k->remote_port, addresses;
 
-	/* Zero for mapped IPv4; for IPv6 the upper halves are spread before they are mixed in. */
-	if (k->local.halves[0] | k->remote.halves[0]) {
-		a ^= siphash_rotate(k->local.halves[0] * UINT64_C(0x9e3779b97f4a7c15), 31);
-		b ^= siphash_rotate(k->remote.halves[0] * UINT64_C(0xc2b2ae3d27d4eb4f), 29);
+	if (ipaddr_is_ip4(&k->local) && ipaddr_is_ip4(&k->remote)) {
+		addresses = (uint64_t)ipaddr_ip4(&k->local) << 32 | ipaddr_ip4(&k->remote);
+	} else {
+		addresses = siphash13_words(&s->flow_key, k->local.halves[0], k->local.halves[1], ports);
+		addresses = siphash13_words(&s->flow_key, k->remote.halves[0], k->remote.halves[1], addresses);
 	}
-	return (uint32_t)siphash13_words(&s->flow_key, a, b, (uint64_t)k->local_port << 16 | k->remote_port);
+	return (uint32_t)siphash13_pair(&s->flow_key, addresses, ports);
 }
 
 static bool same_key(const struct flow_key *a, const struct flow_key *b)

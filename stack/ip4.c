@@ -77,6 +77,22 @@ static enum drop check_addresses(const struct stack *s, const struct interface *
 	return route_is_own(s, source) ? DROP_IP_MARTIAN : DROP_REASONS;
 }
 
+/* Packets come in runs of one flow: the pair that was accepted last is accepted again, until an address changes. */
+static enum drop check_pair(const struct stack *s, struct interface *i, uint32_t source, uint32_t destination,
+			    bool *broadcast)
+{
+	bool to_all = *broadcast;
+	enum drop reason = check_addresses(s, i, source, destination, &to_all);
+
+	if (reason == DROP_REASONS && !to_all) {
+		i->accepted_source = source;
+		i->accepted_destination = destination;
+		i->accepted_generation = s->route_generation;
+	}
+	*broadcast = to_all;
+	return reason;
+}
+
 void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_broadcast)
 {
 	const struct ip4_header *ip = (const struct ip4_header *)p->data;
@@ -86,8 +102,10 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 
 	count(s, COUNT_IP_RECEIVED);
 	reason = check_header(p, &header_len, &total);
-	if (reason == DROP_REASONS)
-		reason = check_addresses(s, i, ip->source, ip->destination, &link_broadcast);
+	if (reason == DROP_REASONS && (link_broadcast || ip->source != i->accepted_source ||
+				       ip->destination != i->accepted_destination ||
+				       i->accepted_generation != s->route_generation))
+		reason = check_pair(s, i, ip->source, ip->destination, &link_broadcast);
 	if (reason != DROP_REASONS) {
 		pkt_drop(s, p, reason);
 		return;
@@ -176,6 +194,8 @@ static int transmit(struct stack *s, struct interface *i, struct pkt *p, const s
 		interface_transmit(s, i, p);
 		return 0;
 	}
+	if (neighbour_send_recent(s, i, next_hop, p))
+		return 0;
 	if (ip4_is_multicast(next_hop)) {
 		eth_multicast_mac(next_hop, mac);
 		eth_send(s, i, p, mac, ETH_TYPE_IP4);

@@ -26,6 +26,8 @@ void arp_announce(struct stack *, struct interface *, struct interface_address *
 /* neighbor.c */
 bool neighbours_init(struct stack *);
 void neighbours_free(struct stack *);
+/* To the neighbour last sent to, if it is this one and nothing is in doubt; false: neighbour_send must look. */
+bool neighbour_send_recent(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
 int neighbour_send(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
 /* What an ARP packet tells. solicited: a reply to us; create: also when unknown. */
 void neighbour_learn(struct stack *, struct interface *, uint32_t ip, const uint8_t mac[6], bool solicited, bool create);

@@ -94,6 +94,8 @@ static void forget(struct stack *s, struct neighbour *n)
 	struct pkt *p;
 
 	wheel_cancel(&s->wheel, &n->timer);
+	if (s->interfaces[n->interface]->recent == n)
+		s->interfaces[n->interface]->recent = NULL;
 	while ((p = queue_take(s, n)))
 		pkt_drop(s, p, DROP_NEIGHBOUR_TABLE);
 	map_remove(&s->neighbours->map, &n->node);
@@ -229,6 +231,19 @@ void neighbours_free(struct stack *s)
 	s->neighbours = NULL;
 }
 
+bool neighbour_send_recent(struct stack *s, struct interface *i, uint32_t next_hop, struct pkt *p)
+{
+	struct neighbour *n = i->recent;
+
+	if (!n || n->ip != next_hop)
+		return false;
+	if (n->state != PERMANENT && (n->state != REACHABLE || s->now - n->confirmed > REACHABLE_TIME))
+		return false;
+	n->used = s->now;
+	eth_send(s, i, p, n->mac, ETH_TYPE_IP4);
+	return true;
+}
+
 int neighbour_send(struct stack *s, struct interface *i, uint32_t next_hop, struct pkt *p)
 {
 	struct neighbour *n = find(s, i->number, next_hop);
@@ -243,6 +258,7 @@ int neighbour_send(struct stack *s, struct interface *i, uint32_t next_hop, stru
 		ask(s, n);
 	}
 	n->used = s->now;
+	i->recent = n;
 	if (n->state == REACHABLE && s->now - n->confirmed > REACHABLE_TIME)
 		n->state = STALE;
 	if (n->state == STALE) {

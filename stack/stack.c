@@ -63,8 +63,6 @@ void interface_flush(struct stack *s, struct interface *i)
 {
 	unsigned taken;
 
-	if (!i->out_count)
-		return;
 	taken = i->link->ops->transmit(i->link, i->out, i->out_count);
 	CHECK(taken <= i->out_count);
 	s->counts[COUNT_TX_FRAMES] += taken;
@@ -274,9 +272,11 @@ unsigned stack_turn(struct stack *s, nsec now)
 		work += receive_burst(s, s->interfaces[n]);
 	work += wheel_advance(&s->wheel, s->now, s);
 	work += tcp_output_ready(s);
-	work += udp_send_waiting(s);
+	if (!list_empty(&s->udp_waiting))
+		work += udp_send_waiting(s);
 	for (uint32_t n = 1; n <= s->interface_count; n++)
-		interface_flush(s, s->interfaces[n]);
+		if (s->interfaces[n]->out_count)
+			interface_flush(s, s->interfaces[n]);
 	return work;
 }
 

@@ -53,7 +53,7 @@ static int take_error(struct endpoint *ep)
 int64_t ep_send(struct stack *s, ep_id id, const void *bytes, uint32_t n)
 {
 	struct endpoint *ep = ep_find(s, id);
-	uint32_t ready, room;
+	uint32_t ready;
 	int error;
 
 	if (!ep || ep->closed)
@@ -67,13 +67,12 @@ int64_t ep_send(struct stack *s, ep_id id, const void *bytes, uint32_t n)
 		return -EPIPE;
 	if (!ep->peer.port)
 		return -ENOTCONN;
-	if (bytering_room(&ep->send) < n && !ep->send.next.size)
-		ep_lend(s, ep, EP_SEND, bytering_used(&ep->send) + n);
-	if (!(ep->ops->ready(s, ep) & EP_WRITABLE))
+	if (bytering_room(&ep->send) < n && ep_lend(s, ep, EP_SEND, bytering_used(&ep->send) + n))
+		ready = ep->ops->ready(s, ep);
+	if (!(ready & EP_WRITABLE))
 		return -EAGAIN;
-	room = bytering_room(&ep->send);
-	if (n > room)
-		n = room;
+	if (n > bytering_room(&ep->send))
+		n = bytering_room(&ep->send);
 	if (n == 0)
 		return -EAGAIN;
 	bytering_write_at(&ep->send, ep->send.head, bytes, n);

@@ -301,8 +301,6 @@ unsigned udp_send_waiting(struct stack *s)
 	struct list waiting, *node;
 	unsigned done = 0;
 
-	if (list_empty(&s->udp_waiting))
-		return 0;
 	list_init(&waiting);
 	list_splice(&waiting, &s->udp_waiting);
 	while ((node = list_take_or_null(&waiting))) {

@@ -30,14 +30,14 @@ static inline uint64_t siphash_rotate(uint64_t x, unsigned by)
 		v2 += v1; v1 = siphash_rotate(v1, 17); v1 ^= v2; v2 = siphash_rotate(v2, 32); \
 	} while (0)
 
-/* SipHash-1-3 of three whole words, inline: the flow table's hash, once a packet. */
+/* SipHash-1-3 of three whole words (always three, so the length is left out), inline: for hash tables. */
 static inline uint64_t siphash13_words(const struct siphash_key *key, uint64_t a, uint64_t b, uint64_t c)
 {
 	uint64_t v0 = key->k0 ^ UINT64_C(0x736f6d6570736575), v1 = key->k1 ^ UINT64_C(0x646f72616e646f6d);
 	uint64_t v2 = key->k0 ^ UINT64_C(0x6c7967656e657261), v3 = key->k1 ^ UINT64_C(0x7465646279746573);
-	const uint64_t words[4] = { a, b, c, UINT64_C(24) << 56 };
+	const uint64_t words[3] = { a, b, c };
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		v3 ^= words[i];
 		SIPHASH_ROUND(v0, v1, v2, v3);
 		v0 ^= words[i];
@@ -45,6 +45,25 @@ static inline uint64_t siphash13_words(const struct siphash_key *key, uint64_t a
 	v2 ^= 0xff;
 	for (unsigned i = 0; i < 3; i++)
 		SIPHASH_ROUND(v0, v1, v2, v3);
+	return v0 ^ v1 ^ v2 ^ v3;
+}
+
+/* The same of two words: the flow table's, once a packet. */
+static inline uint64_t siphash13_pair(const struct siphash_key *key, uint64_t a, uint64_t b)
+{
+	uint64_t v0 = key->k0 ^ UINT64_C(0x736f6d6570736575), v1 = key->k1 ^ UINT64_C(0x646f72616e646f6d);
+	uint64_t v2 = key->k0 ^ UINT64_C(0x6c7967656e657261), v3 = key->k1 ^ UINT64_C(0x7465646279746573);
+
+	v3 ^= a;
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	v0 ^= a;
+	v3 ^= b;
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	v0 ^= b;
+	v2 ^= 0xff;
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	SIPHASH_ROUND(v0, v1, v2, v3);
+	SIPHASH_ROUND(v0, v1, v2, v3);
 	return v0 ^ v1 ^ v2 ^ v3;
 }
 
