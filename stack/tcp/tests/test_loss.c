@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Loss as the sender sees it: duplicates, partial ACKs, timeouts. RFC 6298 5, RFC 5681 3.2, RFC 6582, RFC 3042. */
+#include "tests/harness.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MSS 1000
+
+static uint8_t bytes[16384];
+
+/* What was sent, as offsets from `base` in segments; a negative sign where it was sent before. */
+static const char *sent(struct harness_host *h, uint32_t base)
+{
+	static char text[4096];
+	struct tcp_segment s;
+	char *at = text;
+
+	*at = 0;
+	while (harness_sent(h, &s))
+		at += snprintf(at, sizeof(text) - (size_t)(at - text), "%s%d", at == text ? "" : " ",
+			(int)(s.seq - base) / MSS);
+	return text;
+}
+
+static ep_id open_and_send(struct harness_host *h, struct harness_peer *p, uint32_t segments)
+{
+	ep_id id = harness_accepted(h, p, MSS);
+
+	assert_int_equal(ep_send(h->stack, id, bytes, segments * MSS), segments * MSS);
+	harness_turn(h);
+	return id;
+}
+
+static void ack(struct harness_host *h, const struct harness_peer *p, uint32_t segments)
+{
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p->ack + segments * MSS });
+}
+
+static void three_duplicates_repair_one_loss(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 16);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	assert_string_equal(sent(h, p.ack), "0 1 2 3 4 5 6 7 8 9");
+	ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "10"); /* limited transmit: new data */
+	ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "11");
+	assert_int_equal(c->cc.cwnd, 10 * MSS);
+	ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "0");
+	/* FlightSize without what limited transmit added. */
+	assert_int_equal(c->cc.ssthresh, 5 * MSS);
+	assert_int_equal(c->cc.cwnd + (uint32_t)c->inflation, 8 * MSS);
+	assert_int_equal(c->phase, LOSS_RECOVERY);
+	for (unsigned i = 0; i < 4; i++)
+		ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "");
+	ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "12"); /* 8 + 5 segments: the thirteenth fits */
+	ack(h, &p, 13);
+	assert_int_equal(c->phase, LOSS_OPEN);
+	assert_in_range(c->cc.cwnd, MSS, 5 * MSS);
+	assert_int_equal(c->retransmitted_total, 1);
+	harness_host_free(h);
+}
+
+static void a_partial_ack_repairs_the_next_hole(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 10);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	sent(h, p.ack);
+	for (unsigned i = 0; i < 3; i++)
+		ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "0");
+	ack(h, &p, 4);
+	assert_string_equal(sent(h, p.ack), "4");
+	ack(h, &p, 7);
+	assert_string_equal(sent(h, p.ack), "7");
+	assert_int_equal(c->phase, LOSS_RECOVERY);
+	assert_int_equal(c->cc.ssthresh, 5 * MSS); /* one reduction for all losses of a window */
+	ack(h, &p, 10);
+	assert_int_equal(c->phase, LOSS_OPEN);
+	assert_int_equal(h->stack->counts[COUNT_TCP_TIMEOUTS], 0);
+	harness_host_free(h);
+}
+
+static void what_is_no_duplicate_does_not_count(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 10);
+
+	(void)state;
+	sent(h, p.ack);
+	for (unsigned i = 1; i <= 5; i++) { /* the window changes */
+		p.window = (uint16_t)(60000 + i);
+		ack(h, &p, 0);
+	}
+	for (unsigned i = 0; i < 5; i++) { /* there is data */
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 10 });
+		p.seq += 10;
+	}
+	assert_int_equal(harness_conn(h, id)->dupacks, 0);
+	ack(h, &p, 10);
+	for (unsigned i = 0; i < 5; i++) /* nothing is outstanding */
+		ack(h, &p, 10);
+	assert_int_equal(harness_conn(h, id)->dupacks, 0);
+	assert_int_equal(harness_conn(h, id)->retransmitted_total, 0);
+	harness_host_free(h);
+}
+
+static void a_timeout_sends_the_first_again_and_doubles(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 6);
+	struct tcp_conn *c = harness_conn(h, id);
+	nsec rto = c->rtt.rto;
+
+	(void)state;
+	sent(h, p.ack);
+	harness_pass(h, rto - NSEC_PER_USEC);
+	harness_expect_none(h);
+	harness_pass(h, 2 * NSEC_PER_USEC);
+	assert_string_equal(sent(h, p.ack), "0");
+	assert_int_equal(c->cc.cwnd, MSS);
+	assert_int_equal(c->cc.ssthresh, 3 * MSS);
+	for (unsigned i = 1; i < 4; i++) {
+		harness_pass(h, (rto << i) - 20 * NSEC_PER_MSEC);
+		assert_string_equal(sent(h, p.ack), "");
+		harness_pass(h, 20 * NSEC_PER_MSEC);
+		assert_string_equal(sent(h, p.ack), "0");
+		assert_int_equal(c->cc.ssthresh, 3 * MSS); /* the same segment again */
+	}
+	/* The ACK of what arrived before, and slow start over the rest. */
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "1 2");
+	ack(h, &p, 6);
+	harness_pass(h, 100 * NSEC_PER_SEC);
+	harness_expect_none(h);
+	harness_host_free(h);
+}
+
+static void duplicates_after_a_timeout_say_nothing(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 10);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	sent(h, p.ack);
+	harness_pass(h, c->rtt.rto + NSEC_PER_MSEC);
+	assert_string_equal(sent(h, p.ack), "0");
+	for (unsigned i = 0; i < 5; i++)
+		ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "");
+	assert_int_equal(h->stack->counts[COUNT_TCP_FAST_RETRANSMITS], 0);
+	harness_host_free(h);
+}
+
+/* RFC 6298 3: no sample from what was sent twice; the backed-off RTO stays until one sent once is acknowledged. */
+static void karn_holds_without_timestamps(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 1);
+	struct tcp_conn *c = harness_conn(h, id);
+	nsec srtt = c->rtt.srtt;
+
+	(void)state;
+	sent(h, p.ack);
+	harness_pass(h, c->rtt.rto + 50 * NSEC_PER_MSEC);
+	assert_string_equal(sent(h, p.ack), "0");
+	ack(h, &p, 1);
+	assert_int_equal(c->rtt.srtt, srtt);
+	assert_int_equal(c->backoff, 1);
+	assert_int_equal(ep_send(h->stack, id, bytes, MSS), MSS);
+	harness_turn(h);
+	harness_pass(h, 30 * NSEC_PER_MSEC);
+	ack(h, &p, 2);
+	assert_true(c->rtt.srtt > srtt);
+	assert_int_equal(c->backoff, 0);
+	harness_host_free(h);
+}
+
+static void r2_gives_up(void **state)
+{
+	struct tcp_settings settings;
+	struct harness_host *h;
+	struct harness_peer p = { 0 };
+	ep_id id;
+	nsec began;
+
+	(void)state;
+	tcp_settings_linux(&settings);
+	h = harness_host_new(1, &settings, 0);
+	id = open_and_send(h, &p, 1);
+	began = h->now;
+	while (harness_state(h, id) != TCP_CLOSED) {
+		assert_true(stack_deadline(h->stack) != NSEC_NEVER);
+		h->now = stack_deadline(h->stack);
+		harness_turn(h);
+	}
+	assert_in_range(h->now - began, 924 * NSEC_PER_SEC, 1100 * NSEC_PER_SEC);
+	assert_int_equal(ep_take_error(h->stack, id), ETIMEDOUT);
+	harness_host_free(h);
+}
+
+static void the_user_timeout_gives_up_sooner(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, MSS);
+
+	(void)state;
+	assert_int_equal(ep_set(h->stack, id, EP_USER_TIMEOUT, 5000), 0);
+	assert_int_equal(ep_send(h->stack, id, bytes, MSS), MSS);
+	harness_pass(h, 4900 * NSEC_PER_MSEC);
+	assert_int_equal(harness_state(h, id), TCP_ESTABLISHED);
+	harness_pass(h, 200 * NSEC_PER_MSEC);
+	assert_int_equal(harness_state(h, id), TCP_CLOSED);
+	assert_int_equal(ep_take_error(h->stack, id), ETIMEDOUT);
+	harness_host_free(h);
+}
+
+static void idleness_shrinks_the_window_again(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 10);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	for (unsigned i = 1; i <= 10; i++)
+		ack(h, &p, i);
+	assert_true(c->cc.cwnd > 10 * MSS);
+	harness_pass(h, 2 * c->rtt.rto);
+	sent(h, p.ack);
+	assert_int_equal(ep_send(h->stack, id, bytes, 16 * MSS), 16 * MSS);
+	harness_turn(h);
+	assert_int_equal(c->cc.cwnd, 10 * MSS);
+	harness_host_free(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(three_duplicates_repair_one_loss),
+		cmocka_unit_test(a_partial_ack_repairs_the_next_hole),
+		cmocka_unit_test(what_is_no_duplicate_does_not_count),
+		cmocka_unit_test(a_timeout_sends_the_first_again_and_doubles),
+		cmocka_unit_test(duplicates_after_a_timeout_say_nothing),
+		cmocka_unit_test(karn_holds_without_timestamps),
+		cmocka_unit_test(r2_gives_up),
+		cmocka_unit_test(the_user_timeout_gives_up_sooner),
+		cmocka_unit_test(idleness_shrinks_the_window_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
