@@ -162,7 +162,8 @@ static void fork_child(struct server *s, struct session *parent)
 		w.result = rc;
 		w.session = child ? child->number : 0;
 	}
-	if (hello_send(parent->connection->fd, &w, sizeof(w), &ends[1], w.result == 0) < 0)
+	/* What it had posted may have ended it. */
+	if (parent->connection && hello_send(parent->connection->fd, &w, sizeof(w), &ends[1], w.result == 0) < 0)
 		session_end(parent, false, "it left while it forked");
 	if (ends[1] >= 0)
 		close(ends[1]);
@@ -186,6 +187,8 @@ static void resume(struct session *session)
 	struct welcome w = { .magic = HELLO_MAGIC };
 
 	w.result = session_resume(session, &fresh);
+	if (!fresh && !session->connection)
+		return;
 	if (w.result == 0)
 		w.result = welcome(fresh, 0);
 	else if (hello_send(session->connection->fd, &w, sizeof(w), NULL, 0) == sizeof(w))

@@ -95,12 +95,28 @@ void session_fill_stock(struct session *s)
 	}
 }
 
+/* A word on the socket overtakes what was posted before it: what a program accepted, opened or closed just now must count. */
+static void drain(struct session *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < REGION_LANES && s->state == SESSION_LIVE; i++)
+		if (s->lanes[i].open)
+			while (lane_drain(&s->lanes[i]) && s->again[i / 64] >> (i % 64) & 1)
+				continue;
+}
+
 int session_fork(struct session *parent, struct connection *c, struct session **child)
 {
 	struct family *f = parent->family;
-	uint32_t line, left = parent->lines;
-	int rc = session_new(f, c, child);
+	uint32_t line, left;
+	int rc;
 
+	drain(parent);
+	if (parent->state != SESSION_LIVE)
+		return -ECONNRESET;
+	left = parent->lines;
+	rc = session_new(f, c, child);
 	if (rc)
 		return rc;
 	for (line = 0; line < f->lines_top && left; line++) {
@@ -264,12 +280,7 @@ void session_violation(struct session *s, const char *what)
 
 void session_goodbye(struct session *s)
 {
-	uint32_t i;
-
-	for (i = 0; i < REGION_LANES && s->state == SESSION_LIVE; i++)
-		if (s->lanes[i].open)
-			while (lane_drain(&s->lanes[i]) && s->again[i / 64] >> (i % 64) & 1)
-				continue;
+	drain(s);
 	session_end(s, true, NULL);
 }
 
@@ -278,6 +289,9 @@ int session_resume(struct session *s, struct session **fresh)
 	struct connection *c = s->connection;
 	int rc;
 
+	drain(s);
+	if (s->state != SESSION_LIVE)
+		return -ECONNRESET;
 	if (s->ghost)
 		session_resumed(s);
 	rc = session_new(s->family, c, fresh);
