@@ -106,7 +106,7 @@ class Net:
     def retransmitted(self):
         total = 0
         for host in ("server", "client"):
-            total += self.control("stats", "--host", host)["counters"]["tcp_retransmitted"]
+            total += self.control("stats", "--host", host)["counters"]["TCP_RETRANSMITTED"]
         return total
 
 
@@ -228,8 +228,8 @@ def clean_link(build, folder, config):
 
 
 def bad_link(build, folder, config):
-    say("\nthe same over a bad link: 20 ms each way, 2 % loss, 2 % reordering, seed 7")
-    with Net(build, folder, "bad", "--delay=20ms", "--loss=2%", "--reorder=2%", "--seed=7") as net:
+    say("\nthe same over a bad link: 20 ms there and back, 2 % loss, 2 % reordering, seed 7")
+    with Net(build, folder, "bad", "--delay=10ms", "--loss=2%", "--reorder=2%", "--seed=7") as net:
         heading()
         server = start_nginx(net, folder, config)
         show_curl(net, server, folder, "index.html", "nginx, curl, a page")
