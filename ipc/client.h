@@ -42,6 +42,10 @@ bool client_alive(const struct client *);   /* false: the daemon is gone; all li
 /* Whether `fd` is one of the library's own descriptors (a program that closes it must be kept from doing so). */
 bool client_owns_fd(const struct client *, int fd);
 
+/* How long waiters of this process spin from now on. 0: not at all, and no system call but futex and the doorbell's write is made to
+ * wait: for a program that confines itself by seccomp. */
+void client_spin_limit(struct client *, uint32_t usec);
+
 /* In this order around fork(2). prepare announces the child, which from that moment on holds all lines its parent
  * holds; a child that dies at once, or a fork that fails, is noticed by its socket. The child gets a session and lanes of its own,
  * over the same region. */
@@ -104,8 +108,8 @@ uint32_t client_send_queued(struct client *, uint32_t id);     /* SIOCOUTQ */
 
 /* The time of all waits (CLOCK_MONOTONIC in ns today; a virtual clock one day). */
 nsec client_now(void);
-/* Sleeps until client_ready(id) & mask, `until` (absolute; NSEC_NEVER), or a signal handler ran (-EINTR). -ETIMEDOUT. Spins first,
- * adaptively. */
+/* Sleeps until client_ready(id) & mask, `until` (absolute; NSEC_NEVER), or a signal handler ran (-EINTR; with NSEC_NEVER one
+ * without SA_RESTART). -ETIMEDOUT. Spins first, adaptively. */
 int client_wait_line(struct client *, uint32_t id, uint32_t mask, nsec until);
 
 /* A waitset gathers events of many lines; poll, select and epoll are made of it. It belongs to this process (not to a forked child). */

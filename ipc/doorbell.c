@@ -15,18 +15,34 @@ nsec doorbell_now(void)
 	return (nsec)t.tv_sec * NSEC_PER_SEC + (nsec)t.tv_nsec;
 }
 
+/* A wait without an end is one the kernel restarts after a handler with SA_RESTART, as it does with recv and accept: of the futex
+ * calls that take a time limit (we want to look at the daemon's life) only futex_waitv does so. Before Linux 5.16: no
+ * limit. */
+static long sleep_for_good(_Atomic uint32_t *word, uint32_t expected, nsec limit)
+{
+	struct futex_waitv wait = { .val = expected, .uaddr = (uint64_t)(uintptr_t)word, .flags = FUTEX_32 };
+	struct timespec t = { (time_t)(limit / NSEC_PER_SEC), (long)(limit % NSEC_PER_SEC) };
+	long rc = raw_call6(SYS_futex_waitv, (long)&wait, 1, 0, (long)&t, CLOCK_MONOTONIC, 0);
+
+	return rc == -ENOSYS ? raw_call6(SYS_futex, (long)word, FUTEX_WAIT, expected, 0, 0, 0) : rc;
+}
+
+static long sleep_for(_Atomic uint32_t *word, uint32_t expected, nsec span)
+{
+	struct timespec t = { (time_t)(span / NSEC_PER_SEC), (long)(span % NSEC_PER_SEC) };
+
+	return raw_call6(SYS_futex, (long)word, FUTEX_WAIT, expected, (long)&t, 0, 0);
+}
+
 int doorbell_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until)
 {
 	nsec now = doorbell_now(), limit;
-	struct timespec t;
 	long rc;
 
 	if (until <= now)
 		return -ETIMEDOUT;
 	limit = until - now < DOORBELL_LIFE_CHECK ? until - now : DOORBELL_LIFE_CHECK;
-	t.tv_sec = (time_t)(limit / NSEC_PER_SEC);
-	t.tv_nsec = (long)(limit % NSEC_PER_SEC);
-	rc = raw_call6(SYS_futex, (long)word, FUTEX_WAIT, expected, (long)&t, 0, 0);
+	rc = until == NSEC_NEVER ? sleep_for_good(word, expected, now + limit) : sleep_for(word, expected, limit);
 	if (rc == -ETIMEDOUT && doorbell_now() < until)
 		return 0;
 	return rc == -EINTR || rc == -ETIMEDOUT ? (int)rc : 0;

@@ -28,7 +28,7 @@ static inline void doorbell_fence(void)
 /* CLOCK_MONOTONIC. */
 nsec doorbell_now(void);
 /* Sleeps while *word == expected, at most until `until` and at most DOORBELL_LIFE_CHECK: 0 woken (or the word differs), -EINTR,
- * -ETIMEDOUT. */
+ * -ETIMEDOUT. With NSEC_NEVER a handler with SA_RESTART does not end it; with any other time every handler does. */
 int doorbell_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until);
 /* Wakes all who sleep on it. */
 void doorbell_wake(_Atomic uint32_t *word);

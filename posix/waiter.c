@@ -272,6 +272,12 @@ static int look_at_kernel(struct wait_call *call)
 	return call->kernel ? call->kernel_wait(call, -1, -1, &now, NULL) : 0;
 }
 
+/* poll and select are never restarted: any time but NSEC_NEVER says so to the one wait. */
+static nsec ends(nsec until)
+{
+	return until == NSEC_NEVER ? NSEC_NEVER - 1 : until;
+}
+
 /* The usual blocking program waits for one socket: its own line is enough (and a futex is all it takes). 0: look again. */
 static int wait_for_one(struct wait_call *call)
 {
@@ -280,7 +286,7 @@ static int wait_for_one(struct wait_call *call)
 
 	if (call->count != 1 || call->kernel || call->mask || !c || !on_light(s->socket))
 		return -EAGAIN;
-	return client_wait_line(c, s->socket->line, socket_watch_mask(s->events) | EP_HANGUP | EP_ERROR, call->until);
+	return client_wait_line(c, s->socket->line, socket_watch_mask(s->events) | EP_HANGUP | EP_ERROR, ends(call->until));
 }
 
 /* The waitset's descriptor hangs up when the daemon dies; from then on it says nothing more. */
@@ -310,7 +316,7 @@ static int sleep_once(struct waiter *w, struct wait_call *call)
 
 	if (call->kernel || call->mask || atomic_load(&w->undecided))
 		return sleep_in_kernel(w, call);
-	result = waitset_sleep(w->waitset, call->until);
+	result = waitset_sleep(w->waitset, ends(call->until));
 	drain(w);
 	if (result == 0 || result == -ETIMEDOUT)
 		return 0;
