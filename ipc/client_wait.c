@@ -79,6 +79,11 @@ static bool spin_by_yielding(bool (*test)(void *), void *context)
 	return false;
 }
 
+void client_spin_limit(struct client *c, uint32_t usec)
+{
+	c->spin_usec = usec;
+}
+
 /* The score rises when a spin was worth it and falls when it was not; below zero only every eighth wait tries again. */
 bool client_spin(struct client *c, bool (*test)(void *), void *context)
 {

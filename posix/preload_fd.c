@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "posix/preload.h"
@@ -93,6 +94,23 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 EXPORT pid_t vfork(void)
 {
 	return libc.fork();     /* fork.c's handlers run in it */
+}
+
+/* A filter that does not know us kills at the first call outside its list: waiting comes down to futex. */
+EXPORT int prctl(int option, ...)
+{
+	unsigned long a[4];
+	va_list ap;
+	long result;
+
+	va_start(ap, option);
+	for (int i = 0; i < 4; i++)
+		a[i] = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (option == PR_SET_SECCOMP && light_session)
+		client_spin_limit(light_session, 0);
+	result = system_call(SYS_prctl, option, (long)a[0], (long)a[1], (long)a[2], (long)a[3], 0);
+	return (int)(result < 0 ? fail_with(result) : result);
 }
 
 /* exit ends in the library's destructor; these do not. */
