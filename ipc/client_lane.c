@@ -71,6 +71,18 @@ static struct client_lane *prepare(struct client *c, uint32_t index)
 	return l;
 }
 
+/* A lane that is this thread's already (it was busy with another client meanwhile), or that of a thread that ended and had our
+ * number. */
+static struct client_lane *own_or_null(struct client *c, int tid, uint32_t depth)
+{
+	uint32_t most = region_constants(&c->region)->lanes, index;
+
+	for (index = 0; index < most && atomic_load_explicit(&c->lanes[index].tid, memory_order_relaxed); index++)
+		if (atomic_load(&c->lanes[index].tid) == tid && c->lanes[index].mapped && depth-- == 0)
+			return prepare(c, index);
+	return NULL;
+}
+
 static struct client_lane *claim_free_or_null(struct client *c, int tid)
 {
 	uint32_t most = region_constants(&c->region)->lanes, index;
@@ -124,7 +136,9 @@ struct client_lane *lane_enter(struct client *c)
 	if (!l) {
 		int tid = (int)raw_call2(SYS_gettid, 0, 0);
 
-		l = claim_free_or_null(c, tid);
+		l = own_or_null(c, tid, depth);
+		if (!l)
+			l = claim_free_or_null(c, tid);
 		if (!l && client_alive(c))
 			l = take_over_or_null(c, tid);
 		self.lanes[depth] = l;

@@ -370,8 +370,10 @@ static int carry_out(struct lane *lane, const struct request *q, struct reply *a
 {
 	struct session *s = lane->session;
 
-	if (q->op == REQ_PING)
+	if (q->op == REQ_PING) {
+		session_fill_stock(s);   /* who finds its stock empty asks so */
 		return 0;
+	}
 	if (q->op == 0 || q->op >= REQ_OPS || q->line >= s->family->lines_top) {
 		if (q->op == REQ_WAITSET_FREE)
 			return 0;
