@@ -104,11 +104,10 @@ struct world *world_new(const struct stack_config *given)
 	struct stack_config config;
 	struct ipaddr address = ipaddr_from_ip4(US), any = ipaddr_from_ip4(0), router = ipaddr_from_ip4(ROUTER);
 
-	w->memory = calloc(FRAMES, FRAME_MAX);
 	for (unsigned i = 0; i < FRAMES; i++) {
 		struct pkt *p = &w->packets[i];
 
-		*p = (struct pkt){ .buffer = w->memory + i * FRAME_MAX, .buffer_size = FRAME_MAX, .link = &w->link };
+		*p = (struct pkt){ .buffer = calloc(1, FRAME_MAX), .buffer_size = FRAME_MAX, .link = &w->link };
 		p->next = w->free;
 		w->free = p;
 	}
@@ -158,7 +157,8 @@ int world_teardown(void **state)
 	assert_null(stack_check(w->s));
 	stack_free(w->s);
 	assert_int_equal(w->lent, w->incoming_count);
-	free(w->memory);
+	for (unsigned i = 0; i < FRAMES; i++)
+		free(w->packets[i].buffer);
 	free(w);
 	return 0;
 }
@@ -199,6 +199,8 @@ void world_queue(struct world *w, const void *frame, uint32_t len)
 	w->lends = 1;
 	assert_int_equal(link_borrow(&w->link, &p, 1), 1);
 	w->lends = lends;
+	if (w->tight)
+		p->data = p->buffer + p->buffer_size - len;
 	memcpy(p->data, frame, len);
 	p->len = len;
 	assert_true(w->incoming_count < FRAMES);

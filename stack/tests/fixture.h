@@ -41,7 +41,6 @@ struct world {
 	nsec now;
 	/* the link */
 	struct pkt packets[FRAMES];
-	uint8_t *memory;
 	struct pkt *free;
 	uint32_t lent;              /* packets that the stack has */
 	struct pkt *incoming[FRAMES];
@@ -50,6 +49,7 @@ struct world {
 	unsigned sent_count;
 	unsigned accepts;           /* how many more packets transmit takes */
 	unsigned lends;             /* how many more packets borrow gives */
+	bool tight;                 /* received frames end where their memory ends: the sanitizer sees one byte too far */
 	char log[4][256];
 	unsigned log_count;
 };
