@@ -124,6 +124,8 @@ def test_impossible_fragments_do_no_harm():
         assert r.delivered(fragment(whole[:n], 0, True, ident=n)) == []
     # Uneven pieces that would fit together byte for byte are not put together.
     assert r.delivered(fragment(whole[:20], 0, True, ident=99), fragment(whole[16:], 16, False, ident=99)) == []
+    # Nor are they kept: the right pieces that follow are not disturbed.
+    assert r.delivered(fragment(whole[:20], 0, True, ident=98), *split(whole, [24, 48], ident=98)) == [b'o' * 100]
     for offset in (65528, 65520, 65512):
         for size in (16, 100, 1400):
             if offset + size > 65535 - 20:
