@@ -5,17 +5,17 @@
 
 #include <stdlib.h>
 
-#define LOOPBACK_PACKETS 512
-#define LOOPBACK_QUEUE 384      /* the rest is for building packets while the queue is full */
+#define LOOPBACK_PACKETS 512    /* stack_config.loopback_packets is 0 */
+#define LOOPBACK_PACKETS_MIN 16
 #define BUFFER_SIZE (PKT_HEADROOM + 65536 + 64)
 
 struct loopback {
 	struct link link;
 	uint8_t *memory;            /* touched as packets are used, the last used first */
-	struct pkt packets[LOOPBACK_PACKETS];
 	struct pkt *free;
 	struct pkt *first, **last;
-	uint32_t queued;
+	uint32_t queued, queue_max; /* the rest is for building packets while the queue is full */
+	struct pkt packets[];
 };
 
 static struct loopback *loopback_of(struct link *link)
@@ -70,7 +70,7 @@ static unsigned loopback_transmit(struct link *link, struct pkt **p, unsigned n)
 	struct loopback *l = loopback_of(link);
 	unsigned i;
 
-	for (i = 0; i < n && l->queued < LOOPBACK_QUEUE; i++) {
+	for (i = 0; i < n && l->queued < l->queue_max; i++) {
 		p[i]->flags = PKT_CSUM_GOOD;
 		p[i]->next = NULL;
 		*l->last = p[i];
@@ -98,16 +98,21 @@ static const struct link_ops loopback_ops = {
 
 struct link *loopback_new(struct stack *s)
 {
-	struct loopback *l = calloc(1, sizeof(*l));
+	uint32_t packets = s->config.loopback_packets ? s->config.loopback_packets : LOOPBACK_PACKETS;
+	struct loopback *l;
 
+	if (packets < LOOPBACK_PACKETS_MIN)
+		packets = LOOPBACK_PACKETS_MIN;
+	l = calloc(1, sizeof(*l) + packets * sizeof(l->packets[0]));
 	if (!l)
 		return NULL;
-	l->memory = calloc(LOOPBACK_PACKETS, BUFFER_SIZE);
+	l->memory = calloc(packets, BUFFER_SIZE);
 	if (!l->memory) {
 		free(l);
 		return NULL;
 	}
-	for (unsigned i = LOOPBACK_PACKETS; i-- > 0;) {
+	l->queue_max = packets / 4 * 3;
+	for (uint32_t i = packets; i-- > 0;) {
 		struct pkt *p = &l->packets[i];
 
 		p->buffer = l->memory + (size_t)i * BUFFER_SIZE;

@@ -49,6 +49,7 @@ struct stack_config {
 	uint32_t max_endpoints;     /* every pool is sized by these, lazily touched; a million is fine */
 	uint32_t max_fragments;     /* bytes of fragments held for reassembly; 0: 4 MB */
 	uint32_t max_neighbours;    /* 0: 1024 */
+	uint32_t loopback_packets;  /* of 64 KB, lazily touched, on the host's way to itself; 0: 512 */
 	uint32_t icmp_errors_per_second, icmp_errors_burst;  /* ICMP errors sent (RFC 1812 4.3.2.8); 0: 100, 50 */
 	uint8_t ttl;                /* of what we send (RFC 1122 3.2.1.7); 0: 64 */
 	struct tcp_settings tcp;
