@@ -262,8 +262,13 @@ static const char *check_send(const struct tcp_conn *c)
 
 static const char *check_receive(const struct tcp_conn *c)
 {
-	if (c->receive_base + c->ep->receive.head != c->rcv_nxt - c->fin_received)
+	const struct bytering *r = &c->ep->receive;
+
+	if (c->receive_base + r->head != c->rcv_nxt - c->fin_received)
 		return "tcp: the receive ring does not end at rcv_nxt";
+	if (r->next.size != 0 && !c->receive_short && !c->fin_received &&
+	    seq_gt(c->rcv_adv, c->receive_base + r->tail + r->next.size))
+		return "tcp: more is advertised than can be lent";
 	if (c->gap_count > TCP_GAPS)
 		return "tcp: too many gaps";
 	for (unsigned i = 0; i < c->gap_count; i++) {

@@ -37,7 +37,8 @@ static uint32_t edge_possible(const struct tcp_conn *c)
 	return c->rcv_nxt + (window < most ? window : most);
 }
 
-/* A program that keeps up, and a peer that fills the window within two round trips: let it be twice as large. */
+/* A program that keeps up, and a peer that fills the window within two round trips: let it be twice as large; but not
+ * before the ring has switched to its newest memory, because what is advertised must be lendable. */
 static void autotune(struct tcp_conn *c)
 {
 	nsec interval = 2 * c->rtt.srtt > AUTOTUNE_LEAST ? 2 * c->rtt.srtt : AUTOTUNE_LEAST;
@@ -46,7 +47,7 @@ static void autotune(struct tcp_conn *c)
 	if (c->rcv_nxt - c->autotune_from < c->rcv_limit / 2)
 		return;
 	if (c->stack->now - c->autotune_since <= interval && !c->ep->autotune_off && c->rcv_limit < most &&
-	    bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
+	    c->ep->receive.next.size == 0 && bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
 		c->rcv_limit = c->rcv_limit < most / 2 ? 2 * c->rcv_limit : most;
 	c->autotune_from = c->rcv_nxt;
 	c->autotune_since = c->stack->now;

@@ -141,6 +141,31 @@ static void a_slow_reader_holds_the_sender(void **state)
 	close_pair(&p);
 }
 
+/* What is advertised can be held, also when a reader that was fast becomes slow: nothing is lost on a perfect wire. */
+static void a_reader_that_becomes_slow_loses_nothing(void **state)
+{
+	static uint8_t buffer[65536];
+	struct ep_info info;
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, NULL, 0);
+	for (unsigned i = 0; i < 400; i++) {
+		while (ep_send(p.a->stack, p.client, buffer, sizeof(buffer)) > 0)
+			;
+		harness_run(p.a, p.b, p.a->now + NSEC_PER_MSEC);
+		if (i < 6)
+			while (ep_recv(p.b->stack, p.server, buffer, sizeof(buffer)) > 0)
+				;
+		else
+			ep_recv(p.b->stack, p.server, buffer, 1000);
+	}
+	assert_int_equal(harness_drops(p.b, DROP_TCP_RECEIVE_MEMORY), 0);
+	assert_int_equal(ep_info(p.a->stack, p.client, &info), 0);
+	assert_int_equal(info.retransmitted_total, 0);
+	close_pair(&p);
+}
+
 static unsigned seed;
 
 static bool lose_one_in_twenty(struct harness_link *l, const struct pkt *p, unsigned nth)
@@ -224,6 +249,7 @@ int main(void)
 		cmocka_unit_test(megabytes_arrive_whole),
 		cmocka_unit_test(megabytes_arrive_whole_in_super_frames),
 		cmocka_unit_test(a_slow_reader_holds_the_sender),
+		cmocka_unit_test(a_reader_that_becomes_slow_loses_nothing),
 		cmocka_unit_test(loss_is_repaired),
 		cmocka_unit_test(loss_is_repaired_under_the_standard_profile),
 		cmocka_unit_test(a_host_reaches_itself),
