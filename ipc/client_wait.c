@@ -82,6 +82,8 @@ static bool spin_by_yielding(bool (*test)(void *), void *context)
 void client_spin_limit(struct client *c, uint32_t usec)
 {
 	c->spin_usec = usec;
+	if (usec == 0)
+		atomic_store(&doorbell_confined, true);
 }
 
 /* The score rises when a spin was worth it and falls when it was not; below zero only every eighth wait tries again. */

@@ -7,6 +7,8 @@
 
 #include "ipc/raw.h"
 
+_Atomic bool doorbell_confined;
+
 nsec doorbell_now(void)
 {
 	struct timespec t;
@@ -16,14 +18,16 @@ nsec doorbell_now(void)
 }
 
 /* A wait without an end is one the kernel restarts after a handler with SA_RESTART, as it does with recv and accept: of the futex
- * calls that take a time limit (we want to look at the daemon's life) only futex_waitv does so. Before Linux 5.16: no
- * limit. */
+ * calls that take a time limit (we want to look at the daemon's life) only futex_waitv does so. Before Linux 5.16, and
+ * where it is not allowed: no limit. */
 static long sleep_for_good(_Atomic uint32_t *word, uint32_t expected, nsec limit)
 {
 	struct futex_waitv wait = { .val = expected, .uaddr = (uint64_t)(uintptr_t)word, .flags = FUTEX_32 };
 	struct timespec t = { (time_t)(limit / NSEC_PER_SEC), (long)(limit % NSEC_PER_SEC) };
-	long rc = raw_call6(SYS_futex_waitv, (long)&wait, 1, 0, (long)&t, CLOCK_MONOTONIC, 0);
+	long rc = -ENOSYS;
 
+	if (!atomic_load_explicit(&doorbell_confined, memory_order_relaxed))
+		rc = raw_call6(SYS_futex_waitv, (long)&wait, 1, 0, (long)&t, CLOCK_MONOTONIC, 0);
 	return rc == -ENOSYS ? raw_call6(SYS_futex, (long)word, FUTEX_WAIT, expected, 0, 0, 0) : rc;
 }
 

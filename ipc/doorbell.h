@@ -35,6 +35,9 @@ void doorbell_wake(_Atomic uint32_t *word);
 /* Waker's second half, after the fence: true if somebody slept (whoever it was has been woken). */
 bool doorbell_wake_if_asleep(_Atomic uint32_t *word);
 
+/* True: only futex(2) itself may be called any more (a seccomp filter). */
+extern _Atomic bool doorbell_confined;
+
 /* The program: tells the daemon that lane has requests; `bell` is the family's eventfd. */
 void doorbell_ring_lane(const struct region *, uint32_t session, uint32_t lane, int bell);
 /* ... that wanted lanes or waitsets changed. */

@@ -192,9 +192,13 @@ long light_accept(struct socket *s, struct sockaddr *a, socklen_t *length, int f
 /* How an attempt that is under way stands: 0, -errno, or -EINPROGRESS. */
 static int connect_outcome(struct socket *s)
 {
+	/* Until the daemon has seen this attempt, the line tells of the one before. */
+	bool posted = atomic_load_explicit(&client_line(light_session, s->line)->connect_posted, memory_order_acquire);
 	uint32_t state = state_of(s);
 	int error = client_take_error(light_session, s->line);
 
+	if (error == 0 && posted && client_alive(light_session))
+		return -EINPROGRESS;
 	if (error == 0 && (state & LINE_CONNECTED) && !(state & LINE_HANGUP)) {
 		s->connecting = false;
 		return 0;
