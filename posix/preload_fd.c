@@ -107,8 +107,8 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		a[i] = va_arg(ap, unsigned long);
 	va_end(ap);
-	if (option == PR_SET_SECCOMP && light_session)
-		client_spin_limit(light_session, 0);
+	if (option == PR_SET_SECCOMP)
+		light_confine();
 	result = system_call(SYS_prctl, option, (long)a[0], (long)a[1], (long)a[2], (long)a[3], 0);
 	return (int)(result < 0 ? fail_with(result) : result);
 }

@@ -23,6 +23,7 @@ char library_path[4096];
 static _Atomic bool settled, ended;
 static _Atomic uint32_t attach_lock;
 pid_t session_process;          /* who the session belongs to */
+static bool confined;
 static bool refused;            /* no daemon was there at the first need: the kernel's stack for good */
 
 void complain(const char *what, const char *detail)
@@ -151,6 +152,14 @@ struct client *light_client(void)
 
 /* ---- the end ---- */
 
+void light_confine(void)
+{
+	if (!light_session)
+		return;
+	confined = true;
+	client_spin_limit(light_session, 0);
+}
+
 /* A program that ends by itself closes its connections; the daemon resets those of one that is killed. Threads may still be
  * inside a call: the session stays where it is, only new calls find nothing. */
 void light_end(void)
@@ -158,7 +167,7 @@ void light_end(void)
 	struct client *client = light_client_if_attached();
 	pid_t process = (pid_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 
-	if (!client || process != session_process || atomic_exchange_explicit(&ended, true, memory_order_relaxed))
+	if (!client || confined || process != session_process || atomic_exchange_explicit(&ended, true, memory_order_relaxed))
 		return;
 	fdtable_forget_all();
 	client_detach(client);

@@ -12,6 +12,8 @@ void start_early(void);
 /* The path of this library, for LD_PRELOAD of programs whose environment forgot it; "" if unknown. */
 extern char library_path[4096];
 
+/* The process confines itself to few system calls (seccomp): no other is made from now on. */
+void light_confine(void);
 /* The process ends now, by itself. */
 void light_end(void);
 extern pid_t session_process;

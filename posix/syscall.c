@@ -121,8 +121,8 @@ EXPORT long syscall(long number, ...)
 	va_end(ap);
 	if (number == SYS_exit_group)
 		light_end();
-	if (number == SYS_seccomp && light_session)
-		client_spin_limit(light_session, 0);
+	if (number == SYS_seccomp)
+		light_confine();
 	if (number == SYS_io_uring_setup)
 		return fail_with(-ENOSYS);
 	if (makes_process(number, a))
