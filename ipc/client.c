@@ -263,6 +263,12 @@ int client_fork_child(struct client *c, struct client_fork *f)
 	return client_ask(c, HELLO_CHILD, 0, NULL, NULL, NULL);
 }
 
+void client_passed(int child_fd)
+{
+	send_hello(child_fd, HELLO_GOODBYE, 0, NULL);
+	raw_close(child_fd);
+}
+
 /* ---- the host ---- */
 
 const struct host_info *client_host(const struct client *c)

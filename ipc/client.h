@@ -56,6 +56,9 @@ struct client_fork {
 int client_fork_prepare(struct client *, struct client_fork *);
 void client_fork_parent(struct client *, struct client_fork *);
 int client_fork_child(struct client *, struct client_fork *);
+/* To pass a line to a process of the same family: client_fork_prepare's descriptor travels with its number and holds it on the way;
+ * the receiver calls client_hold for the line and then this, which lets go of the rest and closes the descriptor. */
+void client_passed(int child_fd);
 
 /* What the daemon says of the host this program is on; read-only memory, changes seldom (generation counts). */
 #define HOST_ROUTES 64

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A Light socket passed to another process over a UNIX socket (SCM_RIGHTS): in its place goes a memfd that names its line; a
- * receiver of the same family (forked, or exec'ed with the session) holds the line and puts a placeholder under the number. The
- * sender must keep its own descriptor until the other side has it, as node and multiprocessing do; anybody else who
- * receives one has a socket that is ENOTCONN. */
+/* A Light socket passed to another process over a UNIX socket (SCM_RIGHTS): in its place goes one end of a pair, in whose queue lie
+ * the number of the line and a session's descriptor that holds it on the way. A receiver of the same family (forked, or
+ * exec'ed with the session) takes them and puts a placeholder under the number; to anybody else it is a socket that is ENOTCONN. */
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "posix/calls.h"
@@ -25,13 +23,29 @@ uint64_t family_token[2];
 
 /* ---- out ---- */
 
+union rights {
+	struct cmsghdr head;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* What a receiver finds in the queue: `session` travels along. */
+static int enqueue(int to, const struct passed *p, int session)
+{
+	union rights control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec part = { (void *)(uintptr_t)p, sizeof(*p) };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes) };
+
+	memcpy(CMSG_DATA(&control.head), &session, sizeof(session));
+	return libc.sendmsg(to, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(*p) ? 0 : -ENOBUFS;
+}
+
+/* A descriptor to send instead, or -errno. */
 static int describe(const struct socket *s)
 {
 	struct passed p;
-	int fd = (int)system_call(SYS_memfd_create, (long)"light-socket", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0, 0, 0, 0);
+	struct client_fork hold;
+	int pair[2], error;
 
-	if (fd < 0)
-		return fd;
 	memset(&p, 0, sizeof(p));
 	p.magic = PASSED_MAGIC;
 	p.line = s->line;
@@ -40,13 +54,23 @@ static int describe(const struct socket *s)
 	memcpy(p.family, family_token, sizeof(p.family));
 	p.protocol = s->protocol;
 	p.nonblocking = s->nonblocking;
-	if (libc.write(fd, &p, sizeof(p)) == (ssize_t)sizeof(p))
-		return fd;
-	libc.close(fd);
-	return -ENOBUFS;
+	error = client_fork_prepare(light_session, &hold);
+	if (error != 0)
+		return error;
+	if (libc.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		client_fork_parent(light_session, &hold);
+		return -ENOBUFS;
+	}
+	error = enqueue(pair[1], &p, hold.child_fd);
+	client_fork_parent(light_session, &hold);
+	libc.close(pair[1]);
+	if (error == 0)
+		return pair[0];
+	libc.close(pair[0]);
+	return error;
 }
 
-/* Replaces our descriptors in a control message; the memfds made go into made[]. */
+/* Replaces our descriptors in a control message; the pairs' ends go into made[]. */
 static int replace(struct cmsghdr *c, int made[PASSED_MOST], int *count)
 {
 	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -120,13 +144,27 @@ static ssize_t send_with_substitutes(int fd, const struct msghdr *m, int flags)
 
 /* ---- in ---- */
 
-static bool read_description(int fd, struct passed *p)
+/* The session that held the line on the way, or -1: a descriptor of another kind. */
+static int dequeue(int fd, struct passed *p)
 {
-	return libc.fcntl(fd, F_GET_SEALS) >= 0 && libc.pread(fd, p, sizeof(*p), 0) == (ssize_t)sizeof(*p) &&
-	       p->magic == PASSED_MAGIC && (p->type == EP_STREAM || p->type == EP_DATAGRAM);
+	union rights control;
+	struct iovec part = { p, sizeof(*p) };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes) };
+	int type, session;
+	socklen_t length = sizeof(type);
+
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_SEQPACKET)
+		return -1;
+	if (libc.recv(fd, p, sizeof(*p), MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof(*p) || p->magic != PASSED_MAGIC ||
+		(p->type != EP_STREAM && p->type != EP_DATAGRAM))
+		return -1;
+	if (libc.recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(*p) || m.msg_controllen < CMSG_LEN(sizeof(int)))
+		return -1;
+	memcpy(&session, CMSG_DATA(&control.head), sizeof(session));
+	return session;
 }
 
-/* The number is the kernel's choice; the placeholder comes to lie over the memfd. */
+/* The number is the kernel's choice; the placeholder comes to lie over the pair's end. */
 static void adopt(int fd, const struct passed *p)
 {
 	int flags = libc.fcntl(fd, F_GETFD);
@@ -171,15 +209,18 @@ ssize_t rights_recvmsg(int fd, struct msghdr *m, int flags)
 {
 	ssize_t result = libc.recvmsg(fd, m, flags);
 	struct passed p;
-	int error = errno, passed;
+	int error = errno, passed, session;
 
 	if (result < 0 || m->msg_controllen == 0 || !m->msg_control)
 		return result;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
 		for (size_t i = 0; is_rights(c) && CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
 			memcpy(&passed, CMSG_DATA(c) + i * sizeof(passed), sizeof(passed));
-			if (read_description(passed, &p))
-				adopt(passed, &p);
+			session = dequeue(passed, &p);
+			if (session < 0)
+				continue;
+			adopt(passed, &p);
+			client_passed(session);
 		}
 	}
 	errno = error;
