@@ -102,8 +102,12 @@ static unsigned capture_receive(struct link *l, struct pkt **out, unsigned n)
 static unsigned capture_borrow(struct link *l, struct pkt **out, unsigned n)
 {
 	struct capture *c = capture_of(l);
+	unsigned got = c->inner->ops->borrow(c->inner, out, n);
 
-	return c->inner->ops->borrow(c->inner, out, n);
+	/* Whoever borrows compares the packet's link with the one it knows, which is this one. */
+	for (unsigned i = 0; i < got; i++)
+		out[i]->link = l;
+	return got;
 }
 
 /* Written before they are sent: afterwards they are not ours to read. What the link does not take is written

@@ -194,8 +194,11 @@ static unsigned fault_receive(struct link *l, struct pkt **out, unsigned n)
 static unsigned fault_borrow(struct link *l, struct pkt **out, unsigned n)
 {
 	struct fault *f = fault_of(l);
+	unsigned got = f->inner->ops->borrow(f->inner, out, n);
 
-	return f->inner->ops->borrow(f->inner, out, n);
+	for (unsigned i = 0; i < got; i++)
+		out[i]->link = l;
+	return got;
 }
 
 static unsigned fault_transmit(struct link *l, struct pkt **packets, unsigned n)

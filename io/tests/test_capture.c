@@ -68,6 +68,7 @@ static void pass(struct link *from, struct link *to, uint32_t len, uint8_t mark)
 	struct pkt *p;
 
 	assert_int_equal(from->ops->borrow(from, &p, 1), 1);
+	assert_ptr_equal(p->link, from);
 	memset(p->data, mark, len);
 	p->len = len;
 	assert_int_equal(from->ops->transmit(from, &p, 1), 1);

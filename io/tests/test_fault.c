@@ -48,6 +48,7 @@ static void send(struct link *l, unsigned number)
 	struct pkt *p;
 
 	assert_int_equal(l->ops->borrow(l, &p, 1), 1);
+	assert_ptr_equal(p->link, l);
 	memset(p->data, 0, 100);
 	memcpy(p->data, &number, sizeof(number));
 	p->len = 100;
