@@ -3,8 +3,8 @@
 that acknowledge."""
 import errno
 
-from light import ADDR, HANGUP, HOST, SHUT_WRITE, STATES, errno_of
-from peer import Peer, diff, established, opened
+from light import HANGUP, SHUT_WRITE, STATES
+from peer import Peer, established
 
 M32 = 0xffffffff
 MSL = {'linux': 30, 'standard': 120}
@@ -178,6 +178,33 @@ def in_state(name, s, **peer):
         'FIN_WAIT_1': fin_wait_1, 'FIN_WAIT_2': fin_wait_2, 'CLOSING': closing, 'TIME_WAIT': time_wait,
         'CLOSE_WAIT': close_wait, 'LAST_ACK': last_ack,
     }[name](s, **peer)
+
+
+def measured(s, samples, port=80, **peer):
+    """A connection on which the stack took exactly these round trips, in seconds; the first is the
+    handshake's."""
+    listener = s.listener(port)
+    p = Peer(s, stack_port=port, **peer)
+    p.send('S')
+    p.one('SA')
+    s.run(samples[0])
+    p.send('A')
+    sock = listener.accept()
+    for r in samples[1:]:
+        sample(p, sock, r)
+    return p, sock
+
+
+def sample(p, sock, r):
+    sock.send(b's')
+    p.one('A', data=b's')
+    p.stack.run(r)
+    p.none()
+    p.send('A')
+
+
+def gaps(times):
+    return [b - a for a, b in zip(times, times[1:])]
 
 
 __all__ = [n for n in dir() if not n.startswith('_')]

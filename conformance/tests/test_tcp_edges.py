@@ -6,11 +6,10 @@ import random
 
 import pytest
 
-from light import ADDR, ERROR, HANGUP, HOST, READ_CLOSED, Stack, URGENT, errno_of
+from light import HANGUP, HOST, Stack, URGENT
 from packets import icmp_error, quote
 from peer import Peer, diff, established, opened
-from tcpkit import (M32, PROFILES, acked, at_end, available, close_wait, fin_wait_1, gone, pattern, pull,
-                    quiet_segments, simultaneous, state)
+from tcpkit import PROFILES, acked, at_end, available, gone, pattern, pull, simultaneous, state
 
 
 # covers: 9293-3.5-syn-data

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from light import ERROR, HANGUP, Stack
-from peer import Peer, established, opened
+from peer import established, opened
 from tcpkit import PROFILES, available, gone, state
 
 NEAR = dict(abs=0.02)

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from light import ADDR, HOST, Stack
+from light import HOST, Stack
 from packets import icmp_error, quote
 from peer import (M32, SACK_PERMITTED, Peer, established, mss, opened, sack, timestamps, wscale)
 

@@ -4,10 +4,9 @@ import errno
 
 import pytest
 
-from light import ERROR, HANGUP, READ_CLOSED, Stack, errno_of
-from peer import Peer, diff, established, opened
-from tcpkit import (acked, at_end, available, close_wait, fin_wait_1, fin_wait_2, gone, in_state, no_connection,
-                    pattern, state)
+from light import ERROR, HANGUP, Stack, errno_of
+from peer import Peer, established
+from tcpkit import acked, available, gone, in_state, no_connection, pattern, state
 
 SYNCHRONISED = ('ESTABLISHED', 'FIN_WAIT_1', 'FIN_WAIT_2', 'CLOSE_WAIT', 'CLOSING', 'LAST_ACK')
 

@@ -6,8 +6,8 @@ import errno
 import pytest
 
 from light import READABLE, Stack, URGENT, errno_of
-from peer import Peer, diff, established
-from tcpkit import M32, acked, available, pattern, pull, quiet_segments, settle
+from peer import diff, established
+from tcpkit import M32, acked, pattern, settle
 
 
 def take(sock):

@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from light import ERROR, HANGUP, Stack, URGENT, errno_of
-from peer import Peer, diff, established, opened
-from tcpkit import M32, PROFILES, acked, available, gone, pattern, pull, quiet_segments, state
+from peer import diff, established
+from tcpkit import PROFILES, acked, available, gone, pattern, pull, quiet_segments, state
 
 SMALL = {'receive_buffer_initial': 8192, 'receive_buffer_max': 8192}
 LARGE = {'send_buffer_initial': 1 << 18, 'send_buffer_max': 1 << 18}
