@@ -179,6 +179,12 @@ static inline bool conn_fin_acked(const struct tcp_conn *c)
 	return c->fin_wanted && seq_gt(c->snd_una, conn_send_end(c));
 }
 
+/* Whether there is anything that could be sent (again): bytes, or the FIN. */
+static inline bool conn_has_unsent(const struct tcp_conn *c)
+{
+	return conn_send_end(c) + c->fin_wanted != c->snd_nxt;
+}
+
 /* conn.c: life. */
 
 /* In CLOSED, not in the flow table. NULL: the pool is dry. */

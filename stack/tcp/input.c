@@ -117,6 +117,8 @@ static enum verdict check_rst(struct tcp_conn *c, struct arrival *a)
 	}
 	if (c->socket.state == TCP_SYN_RECEIVED)
 		error = ECONNREFUSED; /* MUST-11: simultaneous open */
+	else if (c->socket.state == TCP_CLOSE_WAIT)
+		error = EPIPE; /* its side was over already: only our writing failed (as Linux) */
 	else if (c->socket.state == TCP_CLOSING || c->socket.state == TCP_LAST_ACK)
 		error = 0;
 	/* All queues are flushed; what another process reads, it has to throw away itself. */
@@ -155,7 +157,8 @@ static void take_window(struct tcp_conn *c, const struct arrival *a)
 		c->max_snd_wnd = window;
 	if (window > 0 && c->retransmit_mode == RETRANSMIT_PROBE)
 		timers_not_held(c);
-	conn_ready(c);
+	if (conn_has_unsent(c))
+		conn_ready(c);
 }
 
 /* RFC 5681 2: no data, no news of the window, something outstanding. */
@@ -204,7 +207,7 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a)
 	loss_new_ack(c, acked, in_flight, rtt);
 	take_window(c, a);
 	send_note_room(c);
-	if (conn_send_end(c) != c->snd_nxt || c->snd_nxt != c->snd_max || c->fin_wanted)
+	if (conn_has_unsent(c))
 		conn_ready(c);
 	if (c->stack->now - c->confirmed >= NSEC_PER_SEC) {
 		c->confirmed = c->stack->now;

@@ -27,10 +27,10 @@ static uint32_t limit_of(const struct tcp_conn *c)
 	return limit;
 }
 
-/* Where the right edge could be now. */
-static uint32_t edge_possible(const struct tcp_conn *c)
+/* Where the right edge could be now, with `limit` as the most that may lie unread. */
+static uint32_t edge_possible(const struct tcp_conn *c, uint32_t limit)
 {
-	uint32_t window = limit_of(c), used = bytering_used(&c->ep->receive);
+	uint32_t window = limit, used = bytering_used(&c->ep->receive);
 	uint32_t most = c->scale_on ? UINT32_C(65535) << c->rcv_scale : 65535;
 
 	window = window > used ? window - used : 0;
@@ -228,18 +228,18 @@ bool recv_acceptable(uint32_t rcv_nxt, uint32_t rcv_wnd, uint32_t seq, uint32_t 
 
 uint32_t recv_window(struct tcp_conn *c)
 {
-	uint32_t possible, gain, step;
+	uint32_t limit = limit_of(c), possible, gain, step;
 
 	if (!conn_synchronised(c)) {
 		/* A SYN: nothing was advertised before. */
-		uint32_t window = limit_of(c) < 65535 ? limit_of(c) : 65535;
+		uint32_t window = limit < 65535 ? limit : 65535;
 
 		c->rcv_adv = c->rcv_nxt + window;
 		return window;
 	}
-	possible = edge_possible(c);
+	possible = edge_possible(c, limit);
 	gain = seq_gt(possible, c->rcv_adv) ? possible - c->rcv_adv : 0;
-	step = limit_of(c) / 2 < c->rcv_mss ? limit_of(c) / 2 : c->rcv_mss;
+	step = limit / 2 < c->rcv_mss ? limit / 2 : c->rcv_mss;
 	/* MUST-39: the edge moves only by min(buffer / 2, MSS) or more. */
 	if (gain > 0 && gain >= step)
 		c->rcv_adv = possible;
@@ -258,7 +258,7 @@ void recv_data(struct tcp_conn *c, const struct tcp_segment *s)
 void recv_consumed(struct tcp_conn *c)
 {
 	uint32_t open = recv_window_open(c), limit = limit_of(c);
-	uint32_t possible = edge_possible(c);
+	uint32_t possible = edge_possible(c, limit);
 	uint32_t gain = seq_gt(possible, c->rcv_adv) ? possible - c->rcv_adv : 0;
 	uint32_t step = limit / 2 < c->rcv_mss ? limit / 2 : c->rcv_mss;
 
