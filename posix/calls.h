@@ -70,6 +70,7 @@ ssize_t rights_recvmsg(int fd, struct msghdr *, int flags);
 ssize_t light_sendfile(int out, int in, off64_t *offset, size_t n);                /* any descriptors; -1 and errno */
 ssize_t light_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned flags);
 FILE *light_fdopen(int fd, const char *mode);
+void light_follow_standard(int fd);                                                /* 0, 1 or 2 may have become ours */
 
 static inline struct sock_line *line_of(const struct socket *s)
 {

@@ -178,6 +178,8 @@ int light_dup3(int from, int to, int flags, bool same_is_error)
 	result = same_is_error ? libc.dup3(from, to, flags) : libc.dup2(from, to);
 	if (result >= 0 && from != to && (fdtable_kind(from) != DESCRIPTOR_NONE || fdtable_kind(to) != DESCRIPTOR_NONE))
 		fdtable_copy(from, to);
+	if (result >= 0 && result <= 2)
+		light_follow_standard(result);
 	return result;
 }
 

@@ -256,19 +256,6 @@ static bool take_up_entry(int memfd)
 	return true;
 }
 
-/* A FILE of libc's reads inside libc: the standard ones get our own underneath where they are sockets now (inetd). */
-static void replace_standard_streams(void)
-{
-	if (fdtable_kind(0) == DESCRIPTOR_SOCKET)
-		stdin = light_fdopen(0, "r");
-	if (fdtable_kind(1) == DESCRIPTOR_SOCKET)
-		stdout = light_fdopen(1, "w");
-	if (fdtable_kind(2) == DESCRIPTOR_SOCKET) {
-		stderr = light_fdopen(2, "w");
-		setvbuf(stderr, NULL, _IONBF, 0);
-	}
-}
-
 void handover_take_up(const char *value)
 {
 	struct handover_head head;
@@ -300,5 +287,6 @@ void handover_take_up(const char *value)
 	if (!good)
 		complain("the sockets of the program before are lost: ", "no session to take up");
 	libc.close(memfd);
-	replace_standard_streams();
+	for (int fd = 0; fd <= 2; fd++)
+		light_follow_standard(fd);
 }

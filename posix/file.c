@@ -205,3 +205,28 @@ FILE *light_fdopen(int fd, const char *mode)
 		stream->_fileno = fd;
 	return stream;
 }
+
+/* libc's own streams stay on their numbers for good and read and write inside libc, so once one of these numbers is a Light
+ * socket (bash redirects with dup2, inetd's children inherit) ours take their place; what they do on other descriptors is the same. */
+void light_follow_standard(int fd)
+{
+	static bool followed[3];
+	FILE *stream;
+
+	if (fd < 0 || fd > 2 || followed[fd] || fdtable_kind(fd) != DESCRIPTOR_SOCKET)
+		return;
+	if (fd > 0)
+		fflush(fd == 1 ? stdout : stderr);
+	stream = light_fdopen(fd, fd == 0 ? "r" : "w");
+	if (!stream)
+		return;
+	followed[fd] = true;
+	if (fd == 0)
+		stdin = stream;
+	else if (fd == 1)
+		stdout = stream;
+	else
+		stderr = stream;
+	if (fd > 0)
+		setvbuf(stream, NULL, fd == 1 ? _IOLBF : _IONBF, 0);
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A Light socket passed to another process over a UNIX socket (SCM_RIGHTS): in its place goes one end of a pair, in whose queue lie
  * the number of the line and a session's descriptor that holds it on the way. A receiver of the same family (forked, or
- * exec'ed with the session) takes them and puts a placeholder under the number; to anybody else it is a socket that is ENOTCONN. */
+ * exec'ed with the session), or one that has no session yet and so joins the family, takes them and puts a placeholder under the
+ * number; to anybody else it is a socket that is ENOTCONN. */
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -164,21 +165,11 @@ static int dequeue(int fd, struct passed *p)
 	return session;
 }
 
-/* The number is the kernel's choice; the placeholder comes to lie over the pair's end. */
-static void adopt(int fd, const struct passed *p)
+static void hold(int fd, const struct passed *p)
 {
-	int flags = libc.fcntl(fd, F_GETFD);
-	bool cloexec = flags >= 0 && (flags & FD_CLOEXEC);
-	int placeholder = fdtable_reserve((enum ep_type)p->type, SOCK_CLOEXEC);
 	struct socket *s;
 
-	if (placeholder < 0)
-		return;
-	libc.dup3(placeholder, fd, cloexec ? O_CLOEXEC : 0);
-	libc.close(placeholder);
-	if (!light_session || memcmp(p->family, family_token, sizeof(p->family)) != 0 || !fdtable_holds(fd))
-		return;
-	if (client_hold(light_session, p->line) != 0)
+	if (!fdtable_holds(fd) || client_hold(light_session, p->line) != 0)
 		return;
 	s = socket_new_or_null((enum ep_type)p->type, p->protocol, p->nonblocking);
 	if (!s) {
@@ -190,6 +181,29 @@ static void adopt(int fd, const struct passed *p)
 	atomic_store_explicit(&s->place, SOCKET_LIGHT, memory_order_release);
 	fdtable_set_socket(fd, s);
 	socket_put(s);
+}
+
+/* The number is the kernel's choice; the placeholder comes to lie over the pair's end. */
+static void adopt(int fd, const struct passed *p, int session)
+{
+	int flags = libc.fcntl(fd, F_GETFD);
+	bool cloexec = flags >= 0 && (flags & FD_CLOEXEC);
+	int placeholder = fdtable_reserve((enum ep_type)p->type, SOCK_CLOEXEC);
+
+	if (placeholder >= 0) {
+		libc.dup3(placeholder, fd, cloexec ? O_CLOEXEC : 0);
+		libc.close(placeholder);
+	}
+	if (!light_session) {
+		if (start_join(session, p->family)) {
+			hold(fd, p);
+			client_resume_done(light_session);
+		}
+		return;
+	}
+	if (memcmp(p->family, family_token, sizeof(p->family)) == 0)
+		hold(fd, p);
+	client_passed(session);
 }
 
 /* ---- public ---- */
@@ -217,10 +231,8 @@ ssize_t rights_recvmsg(int fd, struct msghdr *m, int flags)
 		for (size_t i = 0; is_rights(c) && CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
 			memcpy(&passed, CMSG_DATA(c) + i * sizeof(passed), sizeof(passed));
 			session = dequeue(passed, &p);
-			if (session < 0)
-				continue;
-			adopt(passed, &p);
-			client_passed(session);
+			if (session >= 0)
+				adopt(passed, &p, session);
 		}
 	}
 	errno = error;

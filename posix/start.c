@@ -118,6 +118,27 @@ static int attach(void)
 	return -error;
 }
 
+/* A process without a session takes the one that came with a socket; the descriptor is used up. */
+bool start_join(int session_fd, const uint64_t family[2])
+{
+	struct client_options options = { settings.socket_path, NULL, settings.spin_usec, fdtable_lowest_own() };
+	struct client *client = NULL;
+	bool joined = false;
+
+	lock_take(&attach_lock);
+	if (light_session) {
+		client_passed(session_fd);
+	} else if (client_resume(session_fd, &options, &client) == 0) {
+		joined = true;
+		fork_watch();
+		memcpy(family_token, family, sizeof(family_token));
+		session_process = getpid();
+		__atomic_store_n(&light_session, client, __ATOMIC_RELEASE);
+	}
+	lock_give(&attach_lock);
+	return joined;
+}
+
 /* With LIGHT_FALLBACK=error a program that tries again finds a daemon that came later; otherwise it stays with the kernel's
  * stack that it began with. */
 struct client *light_client(void)

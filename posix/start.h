@@ -28,6 +28,7 @@ void fork_watch(void);  /* from the first session on */
 /* rights.c: which processes may pass each other sockets. */
 extern uint64_t family_token[2];
 void family_begin(void);
+bool start_join(int session_fd, const uint64_t family[2]);
 
 /* exec.c */
 struct handover;
