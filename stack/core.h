@@ -197,6 +197,8 @@ bool tcp_output_pending(const struct stack *);
 void tcp_memory(const struct stack *, struct stack_memory *);
 bool tcp_walk_extra(struct stack *, uint32_t *cursor, struct ep_info *);  /* TIME-WAIT and half-open */
 const char *tcp_check(const struct stack *);
+/* This flow's four-tuple may be taken by a new connection at once (a TIME-WAIT that is old enough). */
+bool tcp_may_reuse(const struct stack *, struct flow *);
 size_t tcp_pool_bytes(const struct stack *);
 
 /* Urgent data (RFC 6093). mark: the last byte before the send ring's synced head is urgent (ep_urgent_send puts the byte

@@ -122,9 +122,15 @@ int port_may_listen(struct stack *s, const struct endpoint *ep)
 
 static bool may_choose(const struct stack *s, enum ep_type type, struct flow_key *key)
 {
+	struct flow *flow;
+
 	if (port_of(s, (uint8_t)type, key->local_port)->bound)
 		return false;
-	return type == EP_DATAGRAM || !flow_find(s, key);
+	if (type == EP_DATAGRAM)
+		return true;
+	/* Ports of one peer are used in turn, so the first in TIME-WAIT that is met is its oldest (tcp_tw_reuse of Linux). */
+	flow = flow_find(s, key);
+	return !flow || tcp_may_reuse(s, flow);
 }
 
 uint16_t port_choose(struct stack *s, enum ep_type type, const struct ipaddr *local, const struct ep_name *peer)

@@ -278,16 +278,24 @@ bool close_time_wait_input(struct stack *s, struct flow *f, const struct tcp_seg
 	return false;
 }
 
+bool tcp_may_reuse(const struct stack *s, struct flow *f)
+{
+	const struct time_wait *t;
+
+	if (f->kind != FLOW_TIME_WAIT)
+		return false;
+	t = time_wait_of(f);
+	return t->ts_on && s->now - t->since >= REUSE_AFTER;
+}
+
 bool close_time_wait_reusable(struct stack *s, const struct flow_key *key, uint32_t *isn)
 {
 	struct flow *f = flow_find(s, key);
 	struct time_wait *t;
 
-	if (!f || f->kind != FLOW_TIME_WAIT)
+	if (!f || !tcp_may_reuse(s, f))
 		return false;
 	t = time_wait_of(f);
-	if (!t->ts_on || s->now - t->since < REUSE_AFTER)
-		return false;
 	*isn = isn_beyond(s, t);
 	forget(s, t);
 	return true;
