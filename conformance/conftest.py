@@ -24,11 +24,13 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True)
 def servers():
-    """Every server that a test started must end well when its socket closes."""
+    """No packet may be lost inside a stack, and every server must end well when its socket closes."""
     light.live.clear()
     yield
+    leaks = [s.leaked() for s in light.live]
     statuses = [s.close() for s in light.live]
     assert not any(statuses), f'the server ended with {statuses} (see its stderr)'
+    assert not any(leaks), f'packets leaked: {leaks}'
 
 
 @pytest.hookimpl(hookwrapper=True)

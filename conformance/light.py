@@ -223,6 +223,14 @@ class Stack:
     def result(self, *words):
         return self.request(*words)['result']
 
+    def leaked(self):
+        """Packets that the stack has neither given back nor waits with; 0 if the server is gone."""
+        try:
+            memory = self.memory()
+        except (AssertionError, OSError, ValueError):
+            return 0
+        return memory['packets_lent'] - memory['packets_held']
+
     def close(self):
         """The server's exit status; sanitizers report by it."""
         self.wire.close()

@@ -263,6 +263,7 @@ def test_epipe():
     assert errno_of(other.send, b'x') == errno.EPIPE
 
 
+# covers: sock-send-rst-errors
 def test_errors_after_a_reset():
     s = Stack()
     p, sock = established(s)
@@ -270,6 +271,10 @@ def test_errors_after_a_reset():
     assert errno_of(sock.recv) == errno.ECONNRESET
     assert sock.recv() == b''
     assert errno_of(sock.send, b'x') == errno.EPIPE
+    q, other = established(s, port=81)
+    q.send('FA')
+    q.send('R')
+    assert errno_of(other.send, b'x') == errno.EPIPE
 
 
 # covers: sock-cork sock-nodelay
