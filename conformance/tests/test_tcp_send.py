@@ -165,6 +165,24 @@ def test_acks_are_delayed_less_than_half_a_second(profile):
     p.none()
 
 
+# covers: MUST-40 5681-4.2-delack
+@pytest.mark.parametrize('profile, between', [('linux', 0.03), ('linux', 0.1), ('standard', 0.15), ('standard', 0.4)])
+@pytest.mark.parametrize('flags', ['A', 'PA'])
+def test_more_segments_do_not_postpone_the_ack(profile, between, flags):
+    s = Stack(profile=profile)
+    p, sock = established(s)
+    waiting = {}                              # the end of each segment, and when it arrived
+    for _ in range(60):
+        p.send(flags, b'drip')
+        waiting[p.seq] = s.now
+        available(sock)
+        s.run(between)
+        for f in p.segments():
+            for end in [e for e in waiting if diff(f.ack, e) >= 0]:
+                assert f.time - waiting.pop(end) < 0.5
+        assert all(s.now - at < 0.5 for at in waiting.values())
+
+
 # covers: SHLD-19 5681-4.2-oneack
 @pytest.mark.parametrize('profile', PROFILES)
 def test_bulk_is_acknowledged_every_second_segment(profile):

@@ -159,6 +159,32 @@ def test_zero_window_probes(profile, answers):
     p.none()
 
 
+# covers: MUST-36 SHLD-29
+def test_more_data_does_not_postpone_the_probe():
+    s = Stack(tcp=LARGE)
+    p, sock, since = blocked(s)
+    rto = sock.info()['rto'] / 1e9
+    for _ in range(20):
+        s.run(rto / 4)
+        sock.send(b'more')
+    assert p.segments()[0].time - since == pytest.approx(rto, rel=0.05)
+
+
+# covers: 6298-3-karn
+def test_probes_give_no_samples():
+    """What answers a probe may have waited in the peer, or be the answer to an earlier copy."""
+    s = Stack()
+    p, sock, since = blocked(s)
+    before = sock.info()
+    s.run(20)
+    assert len(p.segments()) >= 3
+    p.send('A', window=0)                    # takes the byte of the last copy, or the first
+    s.run(0.5)
+    p.send('A', window=0)
+    after = sock.info()
+    assert (before['srtt'], before['rttvar']) == (after['srtt'], after['rttvar'])
+
+
 # covers: MUST-36
 def test_a_peer_that_takes_the_byte_of_a_probe():
     s = Stack()
@@ -305,6 +331,28 @@ def test_the_receiver_opens_its_window_in_decent_steps(buffer, mss):
     assert window >= read - 1 - 53
     assert window <= buffer - (n - read), 'more than is free'
     assert news[-1].ack in (p.seq, p.seq + 1)
+
+
+# covers: 9293-3.4-trim
+def test_nothing_is_taken_beyond_the_window_even_if_it_would_fit():
+    s = Stack(tcp={'receive_buffer_initial': 8192, 'receive_buffer_max': 8192})
+    p, sock = established(s)
+    n = 0
+    while True:
+        found = quiet_segments(p, 0.3)
+        window = found[-1].window if found else 65535
+        if window <= 10:
+            break
+        room = min(500, window - 10)
+        p.send('A', pattern(n + room)[n:])
+        n += room
+    assert window == 10
+    assert len(sock.recv(300)) == 300        # too little to open the window further
+    p.none()
+    for data in (pattern(n + 100)[n:], pattern(n + 60)[n:]):
+        p.send('A', data, seq=p.seq)
+        assert acked(p) == p.seq + 10
+    assert available(sock) == pattern(n + 10)[300:]
 
 
 # covers: 9293-3.8.6-zwin-ack
