@@ -33,21 +33,27 @@ def servers():
     assert not any(leaks), f'packets leaked: {leaks}'
 
 
+def save_captures(nodeid):
+    """One file a stack, in the output folder."""
+    folder = os.path.join(OUT, 'pcap')
+    os.makedirs(folder, exist_ok=True)
+    name = re.sub(r'[^\w.-]+', '_', nodeid.split('/')[-1])
+    paths = [os.path.join(folder, f'{name}.{i}.pcap') for i in range(len(light.live))]
+    for stack, path in zip(light.live, paths):
+        stack.write_pcap(path)
+    return paths
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if not report.failed:
-        return
-    for i, stack in enumerate(light.live):
-        report.sections.append((f'trace of stack {i} (last lines; # call, > to the stack, < from it)',
-                                stack.trace_text()))
-        if OUT:
-            folder = os.path.join(OUT, 'pcap')
-            os.makedirs(folder, exist_ok=True)
-            name = re.sub(r'[^\w.-]+', '_', item.nodeid.split('/')[-1])
-            path = os.path.join(folder, f'{name}.{i}.pcap')
-            stack.write_pcap(path)
-            report.sections.append(('capture', path))
+    if OUT and (report.failed or report.when == 'call' and os.environ.get('CAPTURES')):
+        paths = save_captures(item.nodeid)
+        report.sections.append(('captures', '\n'.join(paths)))
+    if report.failed:
+        for i, stack in enumerate(light.live):
+            report.sections.append((f'trace of stack {i} (last lines; # call, > to the stack, < from it)',
+                                    stack.trace_text()))
 
 
 class Coverage:

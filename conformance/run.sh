@@ -5,6 +5,7 @@
 #
 # usage: conformance/run.sh [FILTER] [PYTEST OPTIONS...]
 #   FILTER   only tests whose file or name contains it (pytest -k); also lists its requirements
+#   CAPTURES=1 keeps a capture of every test, as seeds for the fuzzers and to look at
 #   BUILD    build directory (default: build/conformance); SANITIZE=1 builds with ASan and UBSan
 # Leaves coverage.tsv, a report and the captures of failed tests in BUILD/conformance-run.
 set -u

@@ -383,3 +383,28 @@ def test_the_mss_follows_the_smallest_mtu():
     s.listener(80)
     p = Peer(s, stack_addr=ADDR)
     assert p.connect().mss == 960
+
+
+# ---- super-frames (a link that takes and gives runs of segments as one packet)
+
+def test_super_frames_carry_the_same_stream():
+    s = Stack(flags=('tso', 'tx_csum', 'rx_csum'))
+    p, sock = established(s)
+    data = pattern(60000)
+    sock.send(data)
+    longest = 0
+    for _ in range(60):
+        for x in p.segments():
+            longest = max(longest, len(x.data))
+            assert len(x.data) <= 1460 or x.frame.gso == 1460
+        if len(p.got) == len(data):
+            break
+        p.send('A')
+        s.run(0.01)
+    assert p.got == data and longest > 1460
+    p.send('A')
+    s.request('good', s.interface, 1)
+    p.send('A', pattern(20000))
+    assert sock.recv() == pattern(20000)
+    s.run(0.5)
+    assert p.segments()[-1].ack == p.seq
