@@ -150,10 +150,17 @@ static void hear(struct bench *b, const struct ep_event *e)
 			bench_keep(b, child);
 }
 
-void bench_turn(struct bench *b)
+static void check(const struct bench *b)
+{
+	const char *broken = stack_check(b->stack);
+
+	if (broken)
+		wrong(broken);
+}
+
+static void turn(struct bench *b)
 {
 	struct ep_event events[32];
-	const char *broken;
 	unsigned turns = 0, n, i;
 
 	do {
@@ -165,8 +172,12 @@ void bench_turn(struct bench *b)
 		if (++turns > TURNS_MOST)
 			wrong("the stack asks for turns without end");
 	} while (stack_deadline(b->stack) <= b->now);
-	if ((broken = stack_check(b->stack)))
-		wrong(broken);
+}
+
+void bench_turn(struct bench *b)
+{
+	turn(b);
+	check(b);
 }
 
 void bench_advance(struct bench *b, nsec by)
@@ -177,7 +188,9 @@ void bench_advance(struct bench *b, nsec by)
 	/* Timers run at their own times, so that a long wait is as it would be. */
 	while ((next = stack_deadline(b->stack)) <= until && ++steps < 2000) {
 		b->now = next > b->now ? next : b->now;
-		bench_turn(b);
+		turn(b);
+		if (steps % 8 == 0)
+			check(b);
 	}
 	b->now = until;
 	bench_turn(b);

@@ -124,7 +124,7 @@ static void make_told_stories(void)
 		save("sequence", i, (const uint8_t *)stories[i].bytes, stories[i].n);
 }
 
-static void make_drawn_stories(void)
+static void make_drawn_stories(const char *corpus)
 {
 	uint8_t bytes[600];
 	struct rng r;
@@ -136,7 +136,7 @@ static void make_drawn_stories(void)
 		n = 20 + rng_below(&r, sizeof(bytes) - 20);
 		for (k = 0; k < n; k++)
 			bytes[k] = (uint8_t)(rng_below(&r, 3) ? rng_u32(&r) : rng_below(&r, 4));
-		save("sequence", 100 + i, bytes, n);
+		save(corpus, 100 + i, bytes, n);
 	}
 }
 
@@ -161,8 +161,10 @@ int main(int argc, char **argv)
 	make_folder("");
 	make_folder("frame");
 	make_folder("sequence");
+	make_folder("hostile");
 	make_frames();
 	make_told_stories();
-	make_drawn_stories();
+	make_drawn_stories("sequence");
+	make_drawn_stories("hostile");
 	return 0;
 }
