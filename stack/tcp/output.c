@@ -194,7 +194,7 @@ void output_ack(struct tcp_conn *c)
 	if (output_bare(c->stack, &route, &seg))
 		ack_went_out(c);
 	else
-		timers_ack_owed(c);
+		timers_ack_owed(c, settings_of(c)->delayed_ack);
 }
 
 void output_syn(struct tcp_conn *c)

@@ -8,6 +8,7 @@
 #include "timers.h"
 
 #define AUTOTUNE_LEAST (5 * NSEC_PER_MSEC)
+#define QUICK_GRACE (500 * NSEC_PER_USEC)
 
 static uint32_t power_of_two(uint32_t n)
 {
@@ -157,8 +158,10 @@ static void owe_ack(struct tcp_conn *c, const struct tcp_segment *s, bool at_onc
 	uint32_t full = c->rcv_mss - (c->ts_on ? SEGMENT_TS_LEN : 0);
 
 	if (s->len < full && c->quickacks > 0 && s->flags & SEG_PSH && c->unacked_segments == 0 && !at_once) {
-		/* A request: its answer will carry the ACK. */
-		timers_ack_owed(c);
+		/* At the start ACKs are quick, so that a sender whose second small write waits for one (Nagle) does not
+		 * wait long; but this may be a request, whose answer will carry it in a moment. */
+		c->quickacks--;
+		timers_ack_owed(c, QUICK_GRACE);
 		return;
 	}
 	if (c->unacked_segments < 2)
@@ -171,7 +174,7 @@ static void owe_ack(struct tcp_conn *c, const struct tcp_segment *s, bool at_onc
 		conn_ready(c);
 		return;
 	}
-	timers_ack_owed(c);
+	timers_ack_owed(c, settings_of(c)->delayed_ack);
 }
 
 static void in_order(struct tcp_conn *c, const struct tcp_segment *s)

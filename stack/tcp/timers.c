@@ -211,10 +211,10 @@ void timers_not_held(struct tcp_conn *c)
 		timers_all_acked(c);
 }
 
-void timers_ack_owed(struct tcp_conn *c)
+void timers_ack_owed(struct tcp_conn *c, nsec longest)
 {
 	if (c->due[DUE_ACK] == NSEC_NEVER)
-		set(c, DUE_ACK, c->stack->now + settings_of(c)->delayed_ack);
+		set(c, DUE_ACK, c->stack->now + longest);
 }
 
 void timers_ack_sent(struct tcp_conn *c)

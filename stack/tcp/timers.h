@@ -22,8 +22,8 @@ void timers_window_closed(struct tcp_conn *);
 void timers_held(struct tcp_conn *, nsec longest);
 /* Nothing waits any more for probe or override. */
 void timers_not_held(struct tcp_conn *);
-/* An ACK is owed, and may wait for company. */
-void timers_ack_owed(struct tcp_conn *);
+/* An ACK is owed, and may wait that long for company. */
+void timers_ack_owed(struct tcp_conn *, nsec longest);
 void timers_ack_sent(struct tcp_conn *);
 /* SO_KEEPALIVE or its times changed, or the connection was established. */
 void timers_keepalive_changed(struct tcp_conn *);

@@ -158,6 +158,22 @@ static void a_small_segment_is_acknowledged_later(void **state)
 	harness_host_free(h);
 }
 
+static void at_the_start_acks_are_quick(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+
+	(void)state;
+	harness_accepted(h, &p, 1460);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK | SEG_PSH, .len = 100 });
+	harness_expect_none(h); /* the answer may carry it */
+	harness_pass(h, NSEC_PER_MSEC);
+	assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq + 100);
+	data(h, &p, 100, 1460);
+	assert_int_equal(harness_expect(h, SEG_ACK).ack, p.seq + 1560);
+	harness_host_free(h);
+}
+
 static void every_second_full_segment_is_acknowledged(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -359,6 +375,7 @@ int main(void)
 		cmocka_unit_test(a_gap_is_reported_at_once),
 		cmocka_unit_test(too_many_gaps_are_not_kept),
 		cmocka_unit_test(a_small_segment_is_acknowledged_later),
+		cmocka_unit_test(at_the_start_acks_are_quick),
 		cmocka_unit_test(every_second_full_segment_is_acknowledged),
 		cmocka_unit_test(a_window_closes_and_opens_by_a_step),
 		cmocka_unit_test(a_closed_window_still_takes_acks_urgency_and_resets),
