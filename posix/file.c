@@ -102,7 +102,7 @@ static long socket_to_pipe(struct socket *s, int out, size_t n, unsigned flags)
 		return -EAGAIN;
 	if (room > 0 && part.iov_len > room)
 		part.iov_len = room;
-	got = light_recv(s, &part, 1, MSG_PEEK | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0));
+	got = light_recv(s, &part, 1, MSG_PEEK);        /* SPLICE_F_NONBLOCK is of the pipe alone */
 	if (got <= 0)
 		return got;
 	put = libc.write(out, buffer, (size_t)got);
@@ -124,7 +124,7 @@ static long pipe_to_socket(int in, struct socket *s, int fd, size_t n, unsigned 
 	if (libc.fcntl(in, F_GETPIPE_SZ) < 0)
 		return -EINVAL;
 	while (!(client_ready(light_session, s->line) & (EP_WRITABLE | EP_HANGUP | EP_ERROR))) {
-		int error = wait_ready(s, EP_WRITABLE, s->nonblocking || (flags & SPLICE_F_NONBLOCK), deadline(s->send_timeout));
+		int error = wait_ready(s, EP_WRITABLE, s->nonblocking, deadline(s->send_timeout));
 
 		if (error != 0)
 			return error;
@@ -160,6 +160,8 @@ ssize_t light_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, s
 	if (!s)
 		return libc.splice(in, in_offset, out, out_offset, n, flags);
 	if (from ? in_offset != NULL : out_offset != NULL)
+		result = -EINVAL;
+	else if (in_offset || out_offset)
 		result = -ESPIPE;
 	else if (s->type != EP_STREAM || !is_light(s))
 		result = s->type != EP_STREAM ? -EINVAL : -ENOTCONN;

@@ -229,6 +229,7 @@ __attribute__((constructor)) static void start(void)
 	if (dladdr((void *)(uintptr_t)start_early, &self) && self.dli_fname && strlen(self.dli_fname) < sizeof(library_path))
 		strcpy(library_path, self.dli_fname);
 	fork_register();
+	at_quick_exit(light_end);
 	handover = value_or_null("LIGHT_HANDOVER");
 	if (handover) {
 		handover_take_up(handover);
