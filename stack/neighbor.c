@@ -13,8 +13,8 @@
 #define DELAY_TIME (5 * NSEC_PER_SEC)       /* for the layers above to confirm before a probe goes out */
 #define RETRY_TIME NSEC_PER_SEC
 #define TRIES 3
-#define QUEUE_MAX 8                         /* packets waiting for one neighbour */
-#define QUEUE_TOTAL 256
+#define QUEUE_MAX 128                       /* packets waiting for one neighbour: as many SYNs as a client starts with */
+#define QUEUE_TOTAL 512
 #define EVICT_SAMPLES 16
 
 enum state { INCOMPLETE, REACHABLE, STALE, DELAY, PROBE, FAILED, PERMANENT };

@@ -245,11 +245,10 @@ nsec stack_now(const struct stack *s)
 static unsigned receive_burst(struct stack *s, struct interface *i)
 {
 	struct pkt *burst[STACK_BURST];
-	unsigned n;
+	unsigned n = i->link->ops->receive(i->link, burst, STACK_BURST);
 
-	if (i->loopback && !loopback_pending(s))
+	if (n == 0)
 		return 0;
-	n = i->link->ops->receive(i->link, burst, STACK_BURST);
 	s->counts[COUNT_RX_FRAMES] += n;
 	for (unsigned k = 0; k < n; k++) {
 		if (k + 1 < n)
@@ -264,19 +263,21 @@ static unsigned receive_burst(struct stack *s, struct interface *i)
 
 unsigned stack_turn(struct stack *s, nsec now)
 {
+	struct interface **first = &s->interfaces[1], **last = &s->interfaces[s->interface_count];
 	unsigned work = 0;
 
 	stack_at(s, now);
 	/* Packets before timers: an ACK that is already here must be seen before its retransmission timer. */
-	for (uint32_t n = 1; n <= s->interface_count; n++)
-		work += receive_burst(s, s->interfaces[n]);
+	for (struct interface **i = first; i <= last; i++)
+		if (!(*i)->loopback || loopback_pending(s))
+			work += receive_burst(s, *i);
 	work += wheel_advance(&s->wheel, s->now, s);
 	work += tcp_output_ready(s);
 	if (!list_empty(&s->udp_waiting))
 		work += udp_send_waiting(s);
-	for (uint32_t n = 1; n <= s->interface_count; n++)
-		if (s->interfaces[n]->out_count)
-			interface_flush(s, s->interfaces[n]);
+	for (struct interface **i = first; i <= last; i++)
+		if ((*i)->out_count)
+			interface_flush(s, *i);
 	return work;
 }
 
