@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "gaps.h"
 #include "output.h"
 #include "recv.h"
 #include "timers.h"
@@ -181,7 +182,7 @@ enum verdict close_fin_received(struct tcp_conn *c)
 {
 	c->rcv_nxt++;
 	c->fin_received = true;
-	c->gap_count = 0; /* nothing follows a FIN: what came from beyond it was never there */
+	gaps_forget(c); /* nothing follows a FIN: what came from beyond it was never there */
 	if (seq_lt(c->rcv_adv, c->rcv_nxt))
 		c->rcv_adv = c->rcv_nxt;
 	c->ack_now = true;

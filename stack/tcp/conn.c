@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "gaps.h"
 #include "output.h"
 #include "recv.h"
 #include "timers.h"
@@ -79,6 +80,7 @@ void conn_free(struct tcp_conn *c)
 	}
 	list_remove(&c->ready_node);
 	timers_stop(c);
+	gaps_forget(c);
 	c->ep->tcp = NULL;
 	pool_put(&c->stack->tcp->conns, c);
 }
@@ -211,6 +213,7 @@ void conn_end(struct tcp_conn *c, int error)
 		c->in_flows = false;
 	}
 	timers_stop(c);
+	gaps_forget(c);
 	list_remove(&c->ready_node);
 	conn_set_state(c, TCP_CLOSED);
 	if (ep->closed) {
@@ -269,20 +272,7 @@ static const char *check_receive(const struct tcp_conn *c)
 	if (r->next.size != 0 && !c->receive_short && !c->fin_received &&
 	    seq_gt(c->rcv_adv, c->receive_base + r->tail + r->next.size))
 		return "tcp: more is advertised than can be lent";
-	if (c->gap_count > TCP_GAPS)
-		return "tcp: too many gaps";
-	for (unsigned i = 0; i < c->gap_count; i++) {
-		const struct gap_interval *g = &c->gaps[i];
-
-		if (!seq_lt(g->start, g->end) || !seq_gt(g->start, c->rcv_nxt))
-			return "tcp: an interval beyond a gap is empty or not beyond it";
-		for (unsigned j = 0; j < i; j++)
-			if (seq_leq(g->start, c->gaps[j].end) && seq_leq(c->gaps[j].start, g->end))
-				return "tcp: intervals beyond a gap touch";
-		if (g->end - c->receive_base - c->ep->receive.tail > bytering_capacity(&c->ep->receive))
-			return "tcp: bytes beyond a gap lie outside the memory lent";
-	}
-	return NULL;
+	return gaps_check(c);
 }
 
 const char *tcp_conn_check(const struct tcp_conn *c)

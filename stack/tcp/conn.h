@@ -10,7 +10,6 @@
 #include "rtt.h"
 #include "segment.h"
 
-#define TCP_GAPS 8                 /* intervals of bytes that arrived beyond a gap */
 #define TCP_MSS_DEFAULT 536        /* RFC 9293 MUST-15 */
 #define TCP_SEND_FIRST_EXTENT 16384
 #define TCP_RECEIVE_FIRST_EXTENT 16384
@@ -78,7 +77,6 @@ struct tcp_conn {
 	uint8_t retransmit_mode; /* enum retransmit_mode */
 	uint8_t urgent;          /* enum urgent_state of what is received */
 	uint8_t urgent_byte;
-	uint8_t gap_count;
 	uint8_t quickacks;       /* full segments still to be acknowledged at once */
 	uint8_t snd_scale, rcv_scale;
 	uint8_t challenges;      /* in the current interval (RFC 5961 7) */
@@ -108,7 +106,7 @@ struct tcp_conn {
 	uint32_t receive_base;
 	uint32_t ts_recent, ts_offset;
 	uint32_t autotune_from;   /* rcv_nxt when the measurement began */
-	struct gap_interval gaps[TCP_GAPS]; /* the most recent first, as SACK reports them */
+	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 
 	/* sent.c, loss.c */
 	uint32_t timed_seq, recover;
@@ -134,10 +132,8 @@ struct tcp_listener {
 	uint32_t backlog, queued;
 };
 
-struct half_open;
-
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits;
+	struct pool conns, listeners, half_opens, time_waits, gaps;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	struct siphash_key isn_key, ts_key;

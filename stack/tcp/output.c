@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gaps.h"
 #include "recv.h"
 #include "timers.h"
 
@@ -69,9 +70,9 @@ static int hand_to_ip(struct stack *s, struct pkt *p, const struct output_route 
 /* SACK blocks: the most recently changed interval first (RFC 2018 4). */
 static void add_sack(const struct tcp_conn *c, struct tcp_segment *seg, unsigned most)
 {
-	for (unsigned i = 0; i < c->gap_count && i < most; i++) {
-		seg->sack[i].start = c->gaps[i].start;
-		seg->sack[i].end = c->gaps[i].end;
+	for (unsigned i = 0; i < gaps_count(c) && i < most; i++) {
+		seg->sack[i].start = c->gaps->at[i].start;
+		seg->sack[i].end = c->gaps->at[i].end;
 		seg->sack_count++;
 	}
 }
@@ -171,7 +172,7 @@ bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 	struct tcp_segment seg;
 
 	fill(c, &seg, seq, flags | SEG_ACK);
-	if (c->sack_on && c->gap_count > 0 && len + 12 <= c->snd_mss)
+	if (c->sack_on && c->gaps && len + 12 <= c->snd_mss)
 		add_sack(c, &seg, 1);
 	if (!emit(c, &seg, len))
 		return false;

@@ -4,6 +4,7 @@
  * moves left, SHLD-14), 3.8.6.2.2 (silly window), 3.8.6.3 and RFC 5681 4.2 (when to acknowledge). */
 #include "recv.h"
 
+#include "gaps.h"
 #include "output.h"
 #include "timers.h"
 
@@ -74,65 +75,6 @@ static bool make_room(struct tcp_conn *c, uint32_t n)
 	return bytering_room(r) >= n;
 }
 
-/* Adds [start, end) to the intervals beyond the gap, as the most recent. False: too many. */
-static bool gap_insert(struct tcp_conn *c, uint32_t start, uint32_t end)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < c->gap_count; i++) {
-		struct gap_interval g = c->gaps[i];
-
-		if (seq_leq(g.start, end) && seq_leq(start, g.end)) {
-			start = seq_min(start, g.start);
-			end = seq_max(end, g.end);
-		} else {
-			c->gaps[kept++] = g;
-		}
-	}
-	c->gap_count = (uint8_t)kept;
-	if (kept == TCP_GAPS)
-		return false;
-	for (unsigned i = kept; i > 0; i--)
-		c->gaps[i] = c->gaps[i - 1];
-	c->gaps[0] = (struct gap_interval){ start, end };
-	c->gap_count++;
-	return true;
-}
-
-/* Whether one more interval can be kept: there is a place, or it touches another. */
-static bool gap_fits(const struct tcp_conn *c, uint32_t start, uint32_t end)
-{
-	if (c->gap_count < TCP_GAPS)
-		return true;
-	for (unsigned i = 0; i < c->gap_count; i++)
-		if (seq_leq(c->gaps[i].start, end) && seq_leq(start, c->gaps[i].end))
-			return true;
-	return false;
-}
-
-/* Intervals that rcv_nxt has reached become part of the stream (MUST-59). */
-static void gaps_join(struct tcp_conn *c)
-{
-	unsigned kept = 0;
-	bool again = true;
-
-	while (again) {
-		again = false;
-		for (unsigned i = 0; i < c->gap_count; i++) {
-			const struct gap_interval *g = &c->gaps[i];
-
-			if (seq_leq(g->start, c->rcv_nxt) && seq_gt(g->end, c->rcv_nxt)) {
-				c->rcv_nxt = g->end;
-				again = true;
-			}
-		}
-	}
-	for (unsigned i = 0; i < c->gap_count; i++)
-		if (seq_gt(c->gaps[i].start, c->rcv_nxt))
-			c->gaps[kept++] = c->gaps[i];
-	c->gap_count = (uint8_t)kept;
-}
-
 /* The urgent byte, once it is in order, is kept apart for MSG_OOB (RFC 6093 3.1). */
 static void take_urgent(struct tcp_conn *c, uint32_t from)
 {
@@ -180,7 +122,7 @@ static void owe_ack(struct tcp_conn *c, const struct tcp_segment *s, bool at_onc
 static void in_order(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	uint32_t from = c->rcv_nxt, n = s->len;
-	bool filling = c->gap_count > 0;
+	bool filling = c->gaps;
 
 	if (!make_room(c, n)) {
 		uint32_t room = bytering_room(&c->ep->receive);
@@ -209,14 +151,12 @@ static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
 	c->reordered++;
 	if (c->quickacks < 4)
 		c->quickacks = 4;
-	if (!gap_fits(c, s->seq, s->seq + s->len)) {
-		drop_count(c->stack, DROP_TCP_REASSEMBLY);
-	} else if (!make_room(c, ahead + s->len)) {
+	if (!make_room(c, ahead + s->len))
 		drop_count(c->stack, DROP_TCP_RECEIVE_MEMORY);
-	} else {
+	else if (!gaps_insert(c, s->seq, s->seq + s->len))
+		drop_count(c->stack, DROP_TCP_REASSEMBLY);
+	else
 		bytering_write_at(&c->ep->receive, s->seq - c->receive_base, s->payload, s->len);
-		gap_insert(c, s->seq, s->seq + s->len);
-	}
 	output_ack(c);
 }
 

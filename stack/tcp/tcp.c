@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "close.h"
+#include "gaps.h"
 #include "input.h"
 #include "listen.h"
 #include "output.h"
@@ -161,6 +162,7 @@ int tcp_init(struct stack *s)
 	t->ts_key = siphash_key_for(config->secret, 0x7374);    /* "ts" */
 	if (!pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), config->max_endpoints) ||
+	    !pool_init(&t->gaps, sizeof(struct gaps), config->max_endpoints) ||
 	    !pool_init(&t->half_opens, listen_half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
@@ -173,6 +175,7 @@ void tcp_free(struct stack *s)
 		return;
 	pool_free(&s->tcp->conns);
 	pool_free(&s->tcp->listeners);
+	pool_free(&s->tcp->gaps);
 	pool_free(&s->tcp->half_opens);
 	pool_free(&s->tcp->time_waits);
 	free(s->tcp);
@@ -213,7 +216,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->half_opens) +
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->half_opens) +
 	       pool_bytes(&t->time_waits);
 }
 
@@ -235,7 +238,7 @@ bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
 
 const char *tcp_check(const struct stack *s)
 {
-	uint32_t ready = 0;
+	uint32_t ready = 0, gaps = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->tcp->conns); i++) {
 		const struct tcp_conn *c = pool_at_or_null(&s->tcp->conns, i);
@@ -243,11 +246,14 @@ const char *tcp_check(const struct stack *s)
 		if (!c)
 			continue;
 		ready += list_linked(&c->ready_node);
+		gaps += c->gaps != NULL;
 		if (c->ep->released)
 			return "tcp: a connection outlived its endpoint";
 	}
 	list_for_each(node, &s->tcp->ready)
 		ready--;
+	if (gaps != s->tcp->gaps.used)
+		return "tcp: the intervals of a connection are lost";
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
 }
 

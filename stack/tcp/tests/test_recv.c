@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tcp/gaps.h"
 #include "tcp/recv.h"
 
 static void acceptability_follows_the_vectors(void **state)
@@ -128,9 +129,11 @@ static void too_many_gaps_are_not_kept(void **state)
 	for (unsigned i = 0; i < TCP_GAPS + 3; i++)
 		data(h, &p, 100 + i * 200, 100);
 	assert_int_equal(harness_drops(h, DROP_TCP_REASSEMBLY), 3);
+	assert_int_equal(h->stack->tcp->gaps.used, 1);
 	for (unsigned i = 0; i < TCP_GAPS + 3; i++)
 		data(h, &p, i * 200, 200);
 	expect_stream(h, id, 0, (TCP_GAPS + 3) * 200);
+	assert_int_equal(h->stack->tcp->gaps.used, 0);
 	harness_host_free(h);
 }
 
