@@ -164,7 +164,8 @@ static void pass(int channel, int fd)
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	struct iovec part = { "!", 1 };
+	char mark = '!';
+	struct iovec part = { &mark, 1 };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.bytes) };
 
 	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
