@@ -10,6 +10,7 @@
 #define RING_MIN 4096u
 #define RING_MOST (UINT32_C(1) << 30)
 #define DATAGRAM_BUFFER 212992u /* as Linux's rmem_default */
+#define DATAGRAM_MOST 131072u   /* room for one datagram of any size, whatever the limit, as on Linux */
 
 static uint32_t power_of_two(uint32_t n)
 {
@@ -171,6 +172,8 @@ bool ep_lend(struct stack *s, struct endpoint *ep, enum ep_side side, uint32_t w
 
 	if (r->next.size)
 		return false;
+	if (ep->type == EP_DATAGRAM && most < DATAGRAM_MOST && want > most)
+		most = DATAGRAM_MOST;
 	if (want < RING_FIRST)
 		want = RING_FIRST;
 	want = power_of_two(want);

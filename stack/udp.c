@@ -45,8 +45,10 @@ static bool make_room(struct stack *s, struct endpoint *ep, uint32_t size)
 	ep_settle(s, ep, EP_RECEIVE);
 	if (bytering_room(r) >= size)
 		return true;
-	/* Whole at once: while a ring grows it cannot grow again, and datagrams come in bursts. */
-	return ep_lend(s, ep, EP_RECEIVE, ep->receive_max) && bytering_room(r) >= size;
+	/* Whole at once: while a ring grows it cannot grow again, and datagrams come in bursts. Where nothing waits, one
+	 * datagram beyond the limit is taken (as Linux). */
+	return ep_lend(s, ep, EP_RECEIVE, bytering_used(r) == 0 && size > ep->receive_max ? size : ep->receive_max) &&
+	       bytering_room(r) >= size;
 }
 
 /* DROP_REASONS: delivered. */

@@ -225,6 +225,23 @@ static void a_full_buffer_drops_the_newest_and_reading_makes_room(void **state)
 	assert_int_equal(w->s->counts[COUNT_UDP_RECEIVED], delivered + 1);
 }
 
+static void one_datagram_fits_however_small_the_buffer(void **state)
+{
+	static uint8_t big[60000];
+	struct world *w = *state;
+	ep_id server = udp_socket(w, 0, 5000), client = udp_socket(w, 0, 0);
+	struct ep_name to = name_of(LOCALHOST, 5000);
+
+	ep_set(w->s, server, EP_RECEIVE_BUFFER, 2048);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(ep_send_to(w->s, client, big, sizeof(big), &to), sizeof(big));
+		world_turn(w);
+		world_turn(w);
+		assert_int_equal(ep_recv_from(w->s, server, big, sizeof(big), NULL), sizeof(big));
+	}
+	expect_nothing(w, server);
+}
+
 static void a_socket_that_was_shut_receives_no_more(void **state)
 {
 	struct world *w = *state;
@@ -422,6 +439,7 @@ int main(void)
 		world_test(a_broadcast_reaches_everyone_who_listens),
 		world_test(multicast_leaves_to_its_group_with_a_ttl_of_one),
 		world_test(a_full_buffer_drops_the_newest_and_reading_makes_room),
+		world_test(one_datagram_fits_however_small_the_buffer),
 		world_test(a_socket_that_was_shut_receives_no_more),
 		world_test(the_largest_datagram_is_sent_and_one_more_byte_is_not),
 		world_test(destinations_that_cannot_be_are_refused),
