@@ -36,6 +36,8 @@ int client_open(struct client *c, enum ep_type type, uint32_t *id)
 	uint32_t line = take_from_stock(c);
 	int rc;
 
+	if (!client_alive(c))
+		return -ECONNRESET;
 	if (!line) {
 		/* All are taken and the daemon has not given more yet; after its answer it has, or will not. */
 		rc = client_call(c, &q, NULL);
@@ -248,13 +250,21 @@ static uint32_t ready_stream(struct sock_line *line, uint32_t state, bool readab
 	return ready;
 }
 
+/* An urgent byte out of line is no reason to read. */
+static bool at_skipped_byte(const struct sock_line *line, uint32_t state, uint32_t tail)
+{
+	return (state & (LINE_MARK | LINE_OOB_INLINE)) == LINE_MARK &&
+	       atomic_load_explicit(&line->urgent_index, memory_order_relaxed) == tail;
+}
+
 uint32_t client_ready(struct client *c, uint32_t id)
 {
 	struct sock_line *line = client_line(c, id);
 	bool posted = atomic_load_explicit(&line->connect_posted, memory_order_acquire);
 	uint32_t state = atomic_load_explicit(&line->state, memory_order_acquire), ready = 0;
-	bool readable = atomic_load_explicit(&line->receive_head, memory_order_acquire) !=
-		atomic_load_explicit(&line->receive_tail, memory_order_relaxed);
+	uint32_t tail = atomic_load_explicit(&line->receive_tail, memory_order_relaxed);
+	uint32_t used = atomic_load_explicit(&line->receive_head, memory_order_acquire) - tail;
+	bool readable = used > (at_skipped_byte(line, state, tail) ? 1 : 0);
 
 	if (!client_alive(c))
 		return EP_READABLE | EP_WRITABLE | EP_READ_CLOSED | EP_HANGUP | EP_ERROR;
@@ -329,8 +339,13 @@ int client_accept(struct client *c, uint32_t id, uint32_t *child)
 int client_urgent_send(struct client *c, uint32_t id, uint8_t byte)
 {
 	const struct iovec v = { .iov_base = &byte, .iov_len = 1 };
+	struct request told = { .op = REQ_SENT, .line = id };
+	/* The daemon is to hear of the byte and of its being urgent at once, so that the segment says so. */
+	bool posted = atomic_exchange(&client_line(c, id)->send_posted, 1);
 	ssize_t n = client_send(c, id, &v, 1);
 
+	if (n < 0 && !posted)
+		client_post(c, &told);
 	return n < 0 ? (int)n : call_number(c, REQ_URGENT_SEND, id, byte);
 }
 
@@ -346,8 +361,9 @@ int client_urgent_take(struct client *c, uint32_t id, uint8_t *byte)
 
 int client_at_mark(struct client *c, uint32_t id)
 {
-	uint64_t v = 0;
-	int rc = call_value(c, REQ_AT_MARK, id, 0, &v);
+	const struct sock_line *line = client_line(c, id);
 
-	return rc < 0 ? rc : (int)v;
+	if (!(atomic_load_explicit(&line->state, memory_order_acquire) & LINE_MARK))
+		return 0;
+	return atomic_load(&line->urgent_index) == atomic_load(&line->receive_tail);
 }

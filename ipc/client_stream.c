@@ -105,15 +105,36 @@ static ssize_t nothing_read(struct client *c, uint32_t id, uint32_t state, bool 
 	return state & LINE_CONNECTED ? -EAGAIN : -ENOTCONN;
 }
 
+/* A read ends before an urgent byte; one that begins at it skips it, unless it is in line (as Linux). */
+static void stop_at_mark(const struct sock_line *line, uint32_t *tail, uint32_t *used)
+{
+	uint32_t state = atomic_load_explicit(&line->state, memory_order_acquire), ahead;
+
+	if (!(state & LINE_MARK))
+		return;
+	ahead = atomic_load_explicit(&line->urgent_index, memory_order_relaxed) - *tail;
+	if (ahead >= *used)
+		return;
+	if (ahead > 0) {
+		*used = ahead;
+	} else if (!(state & LINE_OOB_INLINE)) {
+		++*tail;
+		--*used;
+	}
+}
+
 static ssize_t recv_locked(struct client *c, uint32_t id, const struct iovec *v, int count, uint32_t n, unsigned flags,
 	struct ring_view *view, uint32_t *used_before, uint32_t *tail)
 {
 	struct sock_line *line = client_line(c, id);
+	uint32_t used;
 
 	*tail = atomic_load_explicit(&line->receive_tail, memory_order_relaxed);
 	*used_before = atomic_load_explicit(&line->receive_head, memory_order_acquire) - *tail;
-	if (n > *used_before)
-		n = *used_before;
+	used = *used_before;
+	stop_at_mark(line, tail, &used);
+	if (n > used)
+		n = used;
 	if (n == 0)
 		return 0;
 	ring_look(&line->receive, view);

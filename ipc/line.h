@@ -27,6 +27,8 @@ enum {
 	LINE_URGENT = 1 << 10,
 	LINE_DAEMON_GONE = 1 << 11, /* set by the library itself when the daemon is gone */
 	LINE_GROW_REFUSED = 1 << 12, /* the send ring is as large as it gets */
+	LINE_MARK = 1 << 13,         /* `urgent_index` is valid: a read ends there */
+	LINE_OOB_INLINE = 1 << 14,   /* ... and goes on with the urgent byte; else it skips it */
 };
 
 /* Where the bytes of a ring lie: extent number epoch & 1 is the newest; it holds the indices from `from` on, the other
@@ -52,7 +54,8 @@ struct sock_line {
 	uint32_t generation;                  /* of this use of the line */
 	_Atomic uint32_t error_seq;           /* counts errors set */
 	_Atomic int32_t error;                /* pending SO_ERROR, positive errno; the reader exchanges it with 0 */
-	uint32_t unused_daemon[8];
+	_Atomic uint32_t urgent_index;        /* of the urgent byte in the receive ring */
+	uint32_t unused_daemon[7];
 
 	/* Written by the program's processes. */
 	_Alignas(64) _Atomic uint32_t receive_tail;

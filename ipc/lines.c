@@ -239,7 +239,7 @@ static void end_child(struct family *f, uint32_t line)
 	end_endpoint(f, line, false);
 }
 
-static void end_children(struct family *f, uint32_t line)
+void line_end_children(struct family *f, uint32_t line)
 {
 	struct line_record *l = record(f, line);
 
@@ -275,7 +275,7 @@ void line_let_go(struct session *s, uint32_t line, bool orderly)
 		}
 		return;
 	}
-	end_children(f, line);
+	line_end_children(f, line);
 	end_endpoint(f, line, orderly);
 }
 

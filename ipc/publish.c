@@ -45,11 +45,14 @@ static void announce(struct family *f, uint32_t line)
 {
 	struct line_record *l = &f->lines[line], *parent = &f->lines[l->parent];
 	uint32_t *ring = (uint32_t *)(void *)parent->backlog;
+	int64_t oob_inline;
 
 	l->newborn = false;
 	line_names(f, line);
 	line_limit(f, line);
-	line_set_state(f, line, LINE_OPEN | LINE_STREAM | LINE_BOUND | LINE_CONNECTED, 0);
+	if (ep_get(f->host->stack, l->ep, EP_OOB_INLINE, &oob_inline) < 0)
+		oob_inline = 0;
+	line_set_state(f, line, LINE_OPEN | LINE_STREAM | LINE_BOUND | LINE_CONNECTED | (oob_inline ? LINE_OOB_INLINE : 0), 0);
 	ring[parent->backlog_head % BACKLOG_MAX] = line;
 	parent->backlog_head++;
 	atomic_store_explicit(&region_line(&f->region, l->parent)->receive_head, parent->backlog_head, memory_order_release);
@@ -63,6 +66,20 @@ static void lend_first(struct family *f, uint32_t line)
 	if (l->type == EP_STREAM && !(l->state & LINE_LISTENING) &&
 		atomic_load_explicit(&region_line(&f->region, line)->send.epoch, memory_order_relaxed) == 0)
 		ep_grow_send(f->host->stack, l->ep, SEND_FIRST);
+}
+
+/* What lies before the mark is read without what lies behind it (RFC 9293 MUST-33). */
+static void publish_urgent(struct family *f, uint32_t line, uint32_t *set)
+{
+	struct stack *stack = f->host->stack;
+	uint32_t index;
+
+	if (ep_ready(stack, f->lines[line].ep) & EP_URGENT)
+		*set |= LINE_URGENT;
+	if (!ep_urgent_index(stack, f->lines[line].ep, &index))
+		return;
+	atomic_store_explicit(&region_line(&f->region, line)->urgent_index, index, memory_order_relaxed);
+	*set |= LINE_MARK;
 }
 
 static void publish_line(struct family *f, uint32_t line)
@@ -93,7 +110,7 @@ static void publish_line(struct family *f, uint32_t line)
 		clear |= LINE_CONNECTING;
 	}
 	if (mask & EP_URGENT)
-		set |= LINE_URGENT;
+		publish_urgent(f, line, &set);
 	line_set_state(f, line, set, clear);
 	atomic_fetch_add_explicit(&shared->changes, 1, memory_order_release);
 	waitsets_tell(f, line, mask);

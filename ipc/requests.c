@@ -182,6 +182,7 @@ static int do_sent(struct session *s, const struct request *q, struct reply *a)
 
 static int do_received(struct session *s, const struct request *q, struct reply *a)
 {
+	uint32_t index;
 	int rc;
 
 	(void)a;
@@ -191,6 +192,8 @@ static int do_received(struct session *s, const struct request *q, struct reply 
 	rc = ep_received(stack_of(s), ep_of(s, q));
 	if (rc == -EPROTO)
 		session_violation(s, "receive_tail lies outside the ring");
+	if (record_of(s, q->line)->state & LINE_MARK && !ep_urgent_index(stack_of(s), ep_of(s, q), &index))
+		line_set_state(s->family, q->line, 0, LINE_MARK);
 	return rc;
 }
 
@@ -220,9 +223,18 @@ static int do_shutdown(struct session *s, const struct request *q, struct reply 
 	(void)a;
 	if (q->a < EP_SHUT_READ || q->a > EP_SHUT_BOTH)
 		return -EINVAL;
+	if (record_of(s, q->line)->state & LINE_LISTENING && q->a & EP_SHUT_READ)
+		line_end_children(f, q->line);
 	rc = ep_shutdown(stack_of(s), ep_of(s, q), (enum ep_how)q->a);
 	if (rc)
 		return rc;
+	if (record_of(s, q->line)->state & LINE_LISTENING) {
+		if (q->a & EP_SHUT_READ) {
+			line_set_state(f, q->line, 0, LINE_LISTENING);
+			line_changed(f, q->line, EP_READABLE | EP_HANGUP);
+		}
+		return 0;
+	}
 	if (q->a & EP_SHUT_READ) {
 		set |= LINE_READ_CLOSED;
 		changed |= EP_READABLE | EP_READ_CLOSED;
@@ -248,6 +260,8 @@ static int do_set(struct session *s, const struct request *q, struct reply *a)
 	int rc = q->a < EP_OPTIONS ? ep_set(stack_of(s), ep_of(s, q), (enum ep_option)q->a, q->value) : -ENOPROTOOPT;
 
 	(void)a;
+	if (rc == 0 && q->a == EP_OOB_INLINE)
+		line_set_state(s->family, q->line, q->value ? LINE_OOB_INLINE : 0, q->value ? 0 : LINE_OOB_INLINE);
 	if (rc == 0 && q->a == EP_SEND_BUFFER) {
 		line_limit(s->family, q->line);
 		line_set_state(s->family, q->line, 0, LINE_GROW_REFUSED);
@@ -270,6 +284,7 @@ static int do_urgent_send(struct session *s, const struct request *q, struct rep
 
 	(void)a;
 	/* The program put the byte into its ring before it asked. */
+	atomic_exchange(&shared_of(s, q->line)->send_posted, 0);
 	rc = ep_sent(stack_of(s), ep_of(s, q));
 	if (rc == -EPROTO) {
 		session_violation(s, "send_head lies outside the ring");
@@ -284,6 +299,8 @@ static int do_urgent_take(struct session *s, const struct request *q, struct rep
 	int rc = ep_urgent_take(stack_of(s), ep_of(s, q), &byte);
 
 	a->value = byte;
+	if (rc == 0)
+		line_set_state(s->family, q->line, 0, LINE_URGENT);
 	return rc;
 }
 

@@ -243,6 +243,7 @@ void line_claim(struct session *, uint32_t line);             /* a WAITING child
 void line_hold(struct session *, uint32_t line);
 /* The session lets go; the last one closes (orderly) or resets the endpoint. */
 void line_let_go(struct session *, uint32_t line, bool orderly);
+void line_end_children(struct family *, uint32_t line);        /* those nobody accepted yet */
 void line_changed(struct family *, uint32_t line, uint32_t mask);
 void line_set_state(struct family *, uint32_t line, uint32_t set, uint32_t clear);
 void line_set_error(struct family *, uint32_t line, int error);

@@ -129,6 +129,8 @@ int ep_take_error(struct stack *, ep_id);                  /* the pending error 
 int ep_set_owner(struct stack *, ep_id, uint64_t owner, const struct ep_sharing *);
 int ep_urgent_send(struct stack *, ep_id, uint8_t byte);   /* MSG_OOB */
 int ep_urgent_take(struct stack *, ep_id, uint8_t *byte);  /* -EAGAIN not yet, -EINVAL none */
+/* Where in the receive ring the urgent byte lies, if a reader has not passed it yet. */
+bool ep_urgent_index(struct stack *, ep_id, uint32_t *index);
 int ep_at_mark(struct stack *, ep_id);                     /* SIOCATMARK: 1, 0 */
 
 /* As Linux's tcp states (include/net/tcp_states.h): what ss and TCP_INFO show. */

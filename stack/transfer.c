@@ -196,6 +196,13 @@ int ep_urgent_take(struct stack *s, ep_id id, uint8_t *byte)
 	return ep->type == EP_STREAM ? tcp_urgent_take(s, ep, byte) : -EOPNOTSUPP;
 }
 
+bool ep_urgent_index(struct stack *s, ep_id id, uint32_t *index)
+{
+	struct endpoint *ep = ep_find(s, id);
+
+	return ep && !ep->closed && ep->type == EP_STREAM && tcp_urgent_index(ep, index);
+}
+
 int ep_at_mark(struct stack *s, ep_id id)
 {
 	struct endpoint *ep = ep_find(s, id);

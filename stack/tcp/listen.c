@@ -394,7 +394,7 @@ int listen_begin(struct stack *s, struct endpoint *ep, uint32_t backlog)
 	return 0;
 }
 
-void listen_end(struct stack *s, struct tcp_listener *l)
+void listen_stop(struct stack *s, struct tcp_listener *l)
 {
 	struct endpoint *ep = l->ep;
 
@@ -416,8 +416,16 @@ void listen_end(struct stack *s, struct tcp_listener *l)
 		}
 	}
 	CHECK(l->queued == 0);
+	if (ep->tcp == l)
+		ep->tcp = NULL;
 	pool_put(&s->tcp->listeners, l);
-	ep->tcp = NULL;
+}
+
+void listen_end(struct stack *s, struct tcp_listener *l)
+{
+	struct endpoint *ep = l->ep;
+
+	listen_stop(s, l);
 	ep_release(s, ep);
 }
 

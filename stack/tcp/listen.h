@@ -9,6 +9,8 @@
 int listen_begin(struct stack *, struct endpoint *, uint32_t backlog);
 /* RFC 9293 3.10.4: children that nobody accepted are reset, half-open connections forgotten. */
 void listen_end(struct stack *, struct tcp_listener *);
+/* The same, but the endpoint stays; if it has a connection already, with that. */
+void listen_stop(struct stack *, struct tcp_listener *);
 int listen_accept(struct tcp_listener *, struct endpoint **child);
 /* A child leaves the backlog. */
 int listen_accepted(struct tcp_conn *child);

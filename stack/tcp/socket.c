@@ -108,12 +108,27 @@ static int tcp_connect(struct stack *s, struct endpoint *ep, const struct ep_nam
 	return active_open(c, peer);
 }
 
+/* As Linux: those who wait to be accepted are reset, and the socket is an unused one that keeps its port. */
+static int stop_listening(struct stack *s, struct endpoint *ep)
+{
+	struct tcp_listener *l = ep->tcp;
+
+	if (!conn_new(s, ep))
+		return -ENOBUFS;
+	conn_of(ep)->socket.options = l->socket.options;
+	listen_stop(s, l);
+	ep->listening = false;
+	ep_event_raise(s, ep, EP_READABLE | EP_WRITABLE | EP_HANGUP);
+	return 0;
+}
+
 static int tcp_shutdown(struct stack *s, struct endpoint *ep, enum ep_how how)
 {
 	struct tcp_conn *c = conn_of(ep);
 
 	switch (state_of(ep)) {
 	case TCP_LISTEN:
+		return how & EP_SHUT_READ ? stop_listening(s, ep) : 0;
 	case TCP_CLOSED:
 		return -ENOTCONN;
 	case TCP_SYN_SENT:
