@@ -229,6 +229,7 @@ bool fdtable_is_own(int fd)
 		bell_is_own(fd) || (light_session && client_owns_fd(light_session, fd)));
 }
 
+/* Both are made at the first need: later the program may be at its limit of descriptors. */
 static int placeholder(enum ep_type type)
 {
 	_Atomic int *slot = &placeholders[type == EP_DATAGRAM];
@@ -243,10 +244,13 @@ static int placeholder(enum ep_type type)
 	libc.close(made);
 	if (fd < 0)
 		return -errno;
-	if (atomic_compare_exchange_strong(slot, &expected, fd + 1))
-		return fd;
-	libc.close(fd);
-	return expected - 1;
+	if (!atomic_compare_exchange_strong(slot, &expected, fd + 1)) {
+		libc.close(fd);
+		fd = expected - 1;
+	}
+	if (type != EP_DATAGRAM)
+		placeholder(EP_DATAGRAM);
+	return fd;
 }
 
 /* LIGHT_FD=high: numbers count down from the soft limit, for programs that tell the two spaces apart by number. */

@@ -212,17 +212,34 @@ TEST(shutdown_wakes_another_threads_receive)
 	EQUAL(0, (intptr_t)result);
 }
 
+static void *accept_error(void *argument)
+{
+	FAILS(EINVAL, accept(*(int *)argument, NULL, NULL));
+	return NULL;
+}
+
+/* The listener is one no more; those who waited in it are reset. */
 TEST(shutdown_wakes_another_threads_accept)
 {
-	int l = tcp_listen(NULL);
+	struct sockaddr_in name;
+	int l = tcp_listen(&name), m = tcp_listen(NULL), c;
 	pthread_t t;
-	void *result;
 
-	EQUAL(0, pthread_create(&t, NULL, receive_one, &(int){ tcp_listen(NULL) }));
-	pthread_join(t, &result);
-	EQUAL(-1, (intptr_t)result);
-	EQUAL(0, shutdown(l, SHUT_RDWR));
+	EQUAL(0, pthread_create(&t, NULL, accept_error, &m));
+	sleep_ms(100);
+	EQUAL(0, shutdown(m, SHUT_RDWR));
+	pthread_join(t, NULL);
+	c = tcp_connect(&name);
+	READABLE(l);
+	EQUAL(0, shutdown(l, SHUT_WR));         /* means nothing to a listener */
+	EQUAL(0, shutdown(l, SHUT_RD));
 	FAILS(EINVAL, accept(l, NULL, NULL));
+	FAILS(ECONNRESET, recv(c, (char[1]){ 0 }, 1, 0));
+	FAILS(ECONNREFUSED, connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&name, sizeof(name)));
+	EQUAL(0, listen(l, 5));                 /* perhaps on another port */
+	name = local_name(l);
+	CHECK(tcp_connect(&name) >= 0);
+	CHECK(accept(l, NULL, NULL) >= 0);
 }
 
 static void *ping(void *argument)
