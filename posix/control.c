@@ -48,8 +48,11 @@ long light_fcntl(struct socket *s, int fd, int command, long argument)
 	case F_SETSIG:
 	case F_GETSIG:
 		return is_light(s) ? -EOPNOTSUPP : -EINVAL;
-	default:        /* leases, locks, pipes, seals: what the kernel says of a socket, which the placeholder is */
-		return libc.fcntl(fd, command, argument) < 0 ? -errno : 0;
+	default: {      /* leases, locks, pipes, seals: what the kernel says of a socket, which the placeholder is */
+		int result = libc.fcntl(fd, command, argument);
+
+		return result < 0 ? -errno : result;
+	}
 	}
 }
 
@@ -120,8 +123,11 @@ long light_ioctl(struct socket *s, int fd, unsigned long request, void *argument
 		return light_fcntl(s, fd, F_SETOWN, argument ? *(int *)argument : 0);
 	case SIOCGSTAMP:
 		return -ENOENT;
-	default:        /* interfaces, routes: the kernel's, as getifaddrs' are; anything else is ENOTTY of the placeholder */
-		return libc.ioctl(fd, request, argument) < 0 ? -errno : 0;
+	default: {      /* interfaces, routes: the kernel's, as getifaddrs' are; anything else is ENOTTY of the placeholder */
+		int result = libc.ioctl(fd, request, argument);
+
+		return result < 0 ? -errno : result;
+	}
 	}
 }
 

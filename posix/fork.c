@@ -60,6 +60,7 @@ void fork_in_child(void)
 	int error = errno;
 
 	atomic_store(fork_mark, 1);
+	start_after_fork_child();
 	fdtable_each(unlock, NULL);
 	session_process = (pid_t)system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	if (light_session && (!announced || client_fork_child(light_session, &child) != 0))

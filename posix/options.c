@@ -319,6 +319,13 @@ static int get_number(struct socket *s, const struct option *o, int64_t *number)
 	return 0;
 }
 
+/* What cannot be set has the value that the placeholder has, too: none. */
+static bool is_never_set(int level, int name)
+{
+	return level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_PRIORITY || name == SO_MARK || name == SO_DONTROUTE ||
+				       name == SO_TIMESTAMP || name == SO_BUSY_POLL);
+}
+
 /* -ENOPROTOOPT: none of these. */
 static long get_special(struct socket *s, int level, int name, void *value, socklen_t *length)
 {
@@ -362,6 +369,8 @@ long light_getsockopt(struct socket *s, int fd, int level, int name, void *value
 		return -EFAULT;
 	if ((int)*length < 0)
 		return -EINVAL;
+	if (is_never_set(level, name))
+		return libc.getsockopt(fd, level, name, value, length) == 0 ? 0 : -errno;
 	if (!o)
 		return get_special(s, level, name, value, length);
 	if (is_light(s) || !o->ep) {

@@ -72,6 +72,15 @@ EXPORT int sockatmark(int fd)
 /* ---- data ---- */
 
 /* Reading nothing from a file of any kind is no call of the protocol (recv is). */
+static bool is_nothing(const struct iovec *iov, int count)
+{
+	if (count < 0 || (count > 0 && !iov))
+		return false;
+	while (count > 0 && iov[count - 1].iov_len == 0)
+		count--;
+	return count == 0;
+}
+
 EXPORT ssize_t read(int fd, void *to, size_t n)
 {
 	ROUTE(fd, n == 0 ? 0 : light_recv(s, &(struct iovec){ to, n }, 1, 0), libc.read(fd, to, n));
@@ -84,7 +93,7 @@ EXPORT ssize_t write(int fd, const void *from, size_t n)
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 {
-	ROUTE(fd, light_recv(s, iov, count, 0), libc.readv(fd, iov, count));
+	ROUTE(fd, is_nothing(iov, count) ? 0 : light_recv(s, iov, count, 0), libc.readv(fd, iov, count));
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)

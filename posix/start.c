@@ -118,6 +118,11 @@ static int attach(void)
 	return -error;
 }
 
+void start_after_fork_child(void)
+{
+	atomic_store(&attach_lock, 0);
+}
+
 /* A process without a session takes the one that came with a socket; the descriptor is used up. */
 bool start_join(int session_fd, const uint64_t family[2])
 {

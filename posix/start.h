@@ -9,6 +9,8 @@
 void complain(const char *what, const char *detail);
 /* Settings of the environment if the constructor has not run yet. */
 void start_early(void);
+/* Another thread may have been attaching. */
+void start_after_fork_child(void);
 /* The path of this library, for LD_PRELOAD of programs whose environment forgot it; "" if unknown. */
 extern char library_path[4096];
 
