@@ -193,7 +193,8 @@ int tcp_init(struct stack *);
 void tcp_free(struct stack *);
 /* Sends for the connections on the ready list, at most a burst; returns work done. */
 unsigned tcp_output_ready(struct stack *);
-bool tcp_output_pending(const struct stack *);
+/* When it must be called again: now, soon if the links had no packet, NSEC_NEVER if nobody is ready. */
+nsec tcp_output_due(const struct stack *);
 void tcp_memory(const struct stack *, struct stack_memory *);
 bool tcp_walk_extra(struct stack *, uint32_t *cursor, struct ep_info *);  /* TIME-WAIT and half-open */
 const char *tcp_check(const struct stack *);

@@ -286,8 +286,10 @@ nsec stack_deadline(const struct stack *s)
 	/* Only the kept answer changes in there: whoever asks has the instance to itself. */
 	nsec due = wheel_next(&((struct stack *)(uintptr_t)s)->wheel);
 
-	if (loopback_pending(s) || tcp_output_pending(s))
+	if (loopback_pending(s))
 		return s->now;
+	if (tcp_output_due(s) < due)
+		due = tcp_output_due(s);
 	for (uint32_t n = 1; n <= s->interface_count; n++) {
 		const struct interface *i = s->interfaces[n];
 

@@ -136,6 +136,7 @@ struct tcp_stack {
 	struct pool conns, listeners, half_opens, time_waits, gaps;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
+	nsec retry_at; /* a link had no packet: nobody sends before this */
 	struct siphash_key isn_key, ts_key;
 	const struct cc_ops *cc;
 };

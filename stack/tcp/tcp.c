@@ -182,9 +182,11 @@ void tcp_free(struct stack *s)
 	s->tcp = NULL;
 }
 
-bool tcp_output_pending(const struct stack *s)
+nsec tcp_output_due(const struct stack *s)
 {
-	return !list_empty(&s->tcp->ready);
+	if (list_empty(&s->tcp->ready))
+		return NSEC_NEVER;
+	return s->tcp->retry_at > s->now ? s->tcp->retry_at : s->now;
 }
 
 unsigned tcp_output_ready(struct stack *s)
@@ -192,6 +194,8 @@ unsigned tcp_output_ready(struct stack *s)
 	struct list batch, *node;
 	unsigned n = 0;
 
+	if (s->now < s->tcp->retry_at)
+		return 0;
 	/* Who becomes ready meanwhile waits for the next turn. */
 	list_init(&batch);
 	list_splice(&batch, &s->tcp->ready);

@@ -51,8 +51,13 @@ static unsigned link_receive(struct link *link, struct pkt **out, unsigned n)
 
 static unsigned link_borrow(struct link *link, struct pkt **out, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++)
-		out[i] = new_packet(container_of(link, struct harness_link, link));
+	struct harness_link *l = container_of(link, struct harness_link, link);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (l->dry)
+			return i;
+		out[i] = new_packet(l);
+	}
 	return n;
 }
 

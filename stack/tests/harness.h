@@ -31,6 +31,7 @@ struct harness_link {
 	bool (*lose)(struct harness_link *, const struct pkt *, unsigned nth); /* true: the wire eats it */
 	uint32_t buffer_size;
 	int alive;                              /* packets that exist */
+	bool dry;                               /* borrow gives nothing */
 };
 
 struct harness_host {

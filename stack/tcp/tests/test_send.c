@@ -322,6 +322,25 @@ static void super_frames_hold_whole_segments(void **state)
 	harness_host_free(h);
 }
 
+static void a_link_without_packets_is_asked_again_soon(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1000);
+
+	(void)state;
+	h->link.dry = true;
+	say(h, id, 2000);
+	assert_string_equal(sent(h), "");
+	/* Time has to pass: nobody spins at one instant. */
+	assert_in_range(stack_deadline(h->stack), h->now + 1, h->now + 100 * NSEC_PER_USEC);
+	harness_pass(h, 50 * NSEC_PER_USEC);
+	h->link.dry = false;
+	harness_pass(h, 50 * NSEC_PER_USEC);
+	assert_string_equal(sent(h), "1000 1000P");
+	harness_host_free(h);
+}
+
 static void urgent_bytes_are_marked(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -382,6 +401,7 @@ int main(void)
 		cmocka_unit_test(a_window_may_shrink),
 		cmocka_unit_test(an_older_segment_does_not_set_the_window),
 		cmocka_unit_test(super_frames_hold_whole_segments),
+		cmocka_unit_test(a_link_without_packets_is_asked_again_soon),
 		cmocka_unit_test(urgent_bytes_are_marked),
 		cmocka_unit_test(room_is_told_once),
 	};
