@@ -257,3 +257,10 @@ int client_call(struct client *c, struct request *q, struct reply *reply)
 	lane_leave();
 	return rc;
 }
+
+int client_set_posted(struct client *c, uint32_t id, enum ep_option option, int64_t value)
+{
+	struct request q = { .op = REQ_SET, .line = id, .a = option, .value = value };
+
+	return client_post(c, &q);
+}

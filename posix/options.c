@@ -160,6 +160,35 @@ static int understand(const struct option *o, const void *value, socklen_t lengt
 
 /* ---- keeping and applying ---- */
 
+/* What programs set on every connection: all that the stack would check has been checked here, so nobody waits for an answer. */
+static bool is_sure(int ep)
+{
+	switch (ep) {
+	case EP_REUSE_ADDR:
+	case EP_KEEPALIVE:
+	case EP_KEEP_IDLE:
+	case EP_KEEP_INTERVAL:
+	case EP_KEEP_COUNT:
+	case EP_LINGER:
+	case EP_NODELAY:
+	case EP_CORK:
+	case EP_QUICKACK:
+	case EP_BROADCAST:
+	case EP_OOB_INLINE:
+	case EP_TOS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int set_on_line(const struct socket *s, const struct option *o, int64_t value)
+{
+	enum ep_option ep = (enum ep_option)o->ep;
+
+	return is_sure(ep) ? client_set_posted(light_session, s->line, ep, value) : client_set(light_session, s->line, ep, value);
+}
+
 static void apply_here(struct socket *s, const struct option *o, int64_t value)
 {
 	if (o->kind == KIND_TIMEOUT) {
@@ -202,7 +231,7 @@ int options_to_light(struct socket *s)
 	for (uint32_t i = 0; s->early && i < s->early->count; i++) {
 		const struct early_option *e = &s->early->options[i];
 		const struct option *o = find_or_null(s, e->level, e->name);
-		int error = o && o->ep ? client_set(light_session, s->line, (enum ep_option)o->ep, e->value) : 0;
+		int error = o && o->ep ? set_on_line(s, o, e->value) : 0;
 
 		if (error != 0)
 			return error;
@@ -264,7 +293,7 @@ long light_setsockopt(struct socket *s, int level, int name, const void *value, 
 	if (!is_light(s))
 		error = record(s, o, number, value, length);
 	else if (o->ep)
-		error = client_set(light_session, s->line, (enum ep_option)o->ep, number);
+		error = set_on_line(s, o, number);
 	if (error == 0)
 		apply_here(s, o, number);
 	lock_give(&s->lock);

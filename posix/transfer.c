@@ -100,7 +100,7 @@ static void cork(struct socket *s, bool more)
 	if (s->more == more)
 		return;
 	s->more = more;
-	client_set(light_session, s->line, EP_CORK, more);
+	client_set_posted(light_session, s->line, EP_CORK, more);
 }
 
 /* After a part has gone an error is left for the next call to report. */
