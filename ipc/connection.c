@@ -177,8 +177,6 @@ static void give_pipe(struct session *session, uint32_t waitset)
 	w.result = waitset_pipe(session, waitset, &fd);
 	if (hello_send(session->connection->fd, &w, sizeof(w), &fd, w.result == 0) < 0)
 		session_end(session, false, "it does not read");
-	if (fd >= 0)
-		close(fd);
 }
 
 static void resume(struct session *session)

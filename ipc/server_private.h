@@ -84,7 +84,7 @@ struct lane {
 struct waitset_record {
 	struct session *session;
 	uint32_t index, put;
-	int pipe;                            /* our end; -1: none asked for yet */
+	int pipe, pipe_reader;               /* -1: none asked for yet */
 	LIST_HEAD(, watch) watches;
 	TAILQ_HEAD(, watch) pending;
 	bool queued, touched;                /* in server->full / server->rung */

@@ -57,7 +57,9 @@ int waitset_pipe(struct session *s, uint32_t index, int *read_end)
 	/* Not an eventfd: there the program could make our write block, since both would share one open file description. */
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
+	/* The reading end stays here too: a write to a pipe whose reader died is a SIGPIPE. */
 	s->waitsets[index]->pipe = ends[1];
+	s->waitsets[index]->pipe_reader = ends[0];
 	*read_end = ends[0];
 	return 0;
 }
@@ -100,8 +102,10 @@ void waitset_close(struct session *s, uint32_t index)
 		if (exclusive)
 			pass_on(s->family, line);
 	}
-	if (w->pipe >= 0)
+	if (w->pipe >= 0) {
 		close(w->pipe);
+		close(w->pipe_reader);
+	}
 	w->pipe = -1;
 	s->waitsets_open[index / 64] &= ~(UINT64_C(1) << (index % 64));
 	s->family->server->stats.waitsets--;
