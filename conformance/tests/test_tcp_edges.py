@@ -36,7 +36,7 @@ def test_data_on_a_syn_ack():
     s = Stack()
     p = Peer(s, port=7000)
     sock = s.stream().connect(HOST, 7000)
-    syn = p.receive_syn()
+    p.receive_syn()
     p.send('SA', b'greeting', seq=p.isn)
     seen = acked(p)
     kept = diff(seen, p.isn) - 1
@@ -132,6 +132,17 @@ def test_the_program_learns_of_soft_errors(code, error):
             break
     assert sock.take_error() == error
     assert other.take_error() == errno.ETIMEDOUT
+
+
+def test_a_soft_error_is_forgotten_when_things_move_on():
+    s = Stack(profile='standard', tcp={'user_timeout': 60})
+    p, sock = established(s)
+    sock.send(b'into the void')
+    s.inject(icmp_error(3, 1, quote(p.one('A').frame)))
+    p.send('A')
+    sock.send(b'and again')
+    s.run(400)
+    assert sock.take_error() == errno.ETIMEDOUT
 
 
 # covers: MUST-55 6633-3-tcp

@@ -93,6 +93,16 @@ def test_only_the_exact_reset_counts(name):
     assert gone(p)
 
 
+# covers: 5961-3.2-exact
+def test_only_the_exact_reset_ends_time_wait():
+    s = Stack()
+    p, sock = in_state('TIME_WAIT', s)
+    sock.close()
+    for wrong in (p.seq - 1, p.seq + 1, p.seq + 1000, p.seq + 0x80000000):
+        p.send('R', seq=wrong)
+        assert s.memory()['time_wait'] == 1
+
+
 # covers: 5961-3.2-second
 def test_a_genuine_reset_completes_by_the_challenge():
     s = Stack()

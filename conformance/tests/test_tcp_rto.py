@@ -39,7 +39,7 @@ def expiry(p, sock, longest=200):
 def test_initial_rto(profile):
     s = Stack(profile=profile)
     p = Peer(s, port=7000)
-    sock = s.stream().connect(HOST, 7000)
+    s.stream().connect(HOST, 7000)
     first = p.receive_syn()
     s.run(10)
     times = [first.time] + [f.time for f in p.segments()]

@@ -188,7 +188,7 @@ def test_more_segments_do_not_postpone_the_ack(profile, between, flags):
 def test_bulk_is_acknowledged_every_second_segment(profile):
     s = Stack(profile=profile)
     p, sock = established(s)
-    acks = sent = updates = owed = 0
+    acks = sent = updates = 0
     last = p.seq
     for i in range(400):
         p.send('A', b'x' * 1460)
