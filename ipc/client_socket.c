@@ -336,19 +336,6 @@ int client_accept(struct client *c, uint32_t id, uint32_t *child)
 
 /* ---- urgent data ---- */
 
-int client_urgent_send(struct client *c, uint32_t id, uint8_t byte)
-{
-	const struct iovec v = { .iov_base = &byte, .iov_len = 1 };
-	struct request told = { .op = REQ_SENT, .line = id };
-	/* The daemon is to hear of the byte and of its being urgent at once, so that the segment says so. */
-	bool posted = atomic_exchange(&client_line(c, id)->send_posted, 1);
-	ssize_t n = client_send(c, id, &v, 1);
-
-	if (n < 0 && !posted)
-		client_post(c, &told);
-	return n < 0 ? (int)n : call_number(c, REQ_URGENT_SEND, id, byte);
-}
-
 int client_urgent_take(struct client *c, uint32_t id, uint8_t *byte)
 {
 	uint64_t v;

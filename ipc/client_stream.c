@@ -41,41 +41,44 @@ static void consider_growth(struct client *c, uint32_t id, uint32_t capacity, ui
 	send_grow(c, id, want < GROW_MOST ? want : GROW_MOST, false);
 }
 
-/* The lock is held. */
-static ssize_t send_locked(struct client *c, uint32_t id, const struct iovec *v, int count, uint32_t n)
+/* The lock is held. How much fits now (not 0), or -errno. */
+static ssize_t room_for(struct client *c, uint32_t id, uint32_t n, struct ring_view *view)
 {
 	struct sock_line *line = client_line(c, id);
-	uint32_t head = atomic_load_explicit(&line->send_head, memory_order_relaxed), room;
-	struct ring_view view;
+	uint32_t room;
 	int rc;
 
-	ring_look(&line->send, &view);
-	if (view.newest.size == 0) {
+	ring_look(&line->send, view);
+	if (view->newest.size == 0) {
 		rc = send_grow(c, id, n < GROW_MOST ? n : GROW_MOST, true);
-		ring_look(&line->send, &view);
-		if (view.newest.size == 0)
+		ring_look(&line->send, view);
+		if (view->newest.size == 0)
 			return rc == -EBADF ? -EPIPE : rc < 0 ? rc : -ENOBUFS;
 	}
-	room = send_room(line, view.newest.size);
-	consider_growth(c, id, view.newest.size, room, n);
+	room = send_room(line, view->newest.size);
+	consider_growth(c, id, view->newest.size, room, n);
 	if (room == 0) {
 		atomic_store_explicit(&line->send_blocked, 1, memory_order_relaxed);
 		doorbell_fence();
-		room = send_room(line, view.newest.size);
+		room = send_room(line, view->newest.size);
 	}
-	if (room == 0)
-		return -EAGAIN;
-	if (n > room)
-		n = room;
-	ring_write_pieces(c, &view, head, v, count, n);
+	return room == 0 ? -EAGAIN : (ssize_t)room;
+}
+
+static void put(struct client *c, uint32_t id, const struct ring_view *view, const struct iovec *v, int count, uint32_t n)
+{
+	struct sock_line *line = client_line(c, id);
+	uint32_t head = atomic_load_explicit(&line->send_head, memory_order_relaxed);
+
+	ring_write_pieces(c, view, head, v, count, n);
 	atomic_store_explicit(&line->send_head, head + n, memory_order_release);
-	return n;
 }
 
 ssize_t client_send(struct client *c, uint32_t id, const struct iovec *v, int count)
 {
 	struct sock_line *line = client_line(c, id);
 	uint32_t n = bounded(iov_bytes(v, count));
+	struct ring_view view;
 	ssize_t rc = may_send(c, id);
 
 	if (rc < 0 || n == 0)
@@ -83,11 +86,40 @@ ssize_t client_send(struct client *c, uint32_t id, const struct iovec *v, int co
 	rc = line_lock(c, &line->send_lock);
 	if (rc < 0)
 		return rc;
-	rc = send_locked(c, id, v, count, n);
+	rc = room_for(c, id, n, &view);
+	if (rc > 0) {
+		rc = rc < (ssize_t)n ? rc : (ssize_t)n;
+		put(c, id, &view, v, count, (uint32_t)rc);
+	}
 	line_unlock(&line->send_lock);
 	if (rc > 0)
 		send_tell(c, id);
 	return rc;
+}
+
+/* The daemon hears that the next byte is urgent before the byte is there, or it might send it without saying so. */
+int client_urgent_send(struct client *c, uint32_t id, uint8_t byte)
+{
+	const struct iovec v = { .iov_base = &byte, .iov_len = 1 };
+	struct request q = { .op = REQ_URGENT_SEND, .line = id };
+	struct sock_line *line = client_line(c, id);
+	struct ring_view view;
+	ssize_t rc = may_send(c, id);
+
+	if (rc == 0)
+		rc = line_lock(c, &line->send_lock);
+	if (rc < 0)
+		return (int)rc;
+	rc = room_for(c, id, 1, &view);
+	if (rc > 0) {
+		rc = client_call(c, &q, NULL);
+		if (rc == 0)
+			put(c, id, &view, &v, 1, 1);
+	}
+	line_unlock(&line->send_lock);
+	if (rc == 0)
+		send_tell(c, id);
+	return (int)rc;
 }
 
 /* Nothing to read: end of stream, error, or not yet. `state` was read before the ring was seen empty, so a FIN in it means that there

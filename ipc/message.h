@@ -25,7 +25,7 @@ enum request_op {
 	REQ_SET,            /* a = enum ep_option, value */
 	REQ_GET,            /* a = enum ep_option; reply: value */
 	REQ_INFO,           /* reply: struct ep_info in the lane's scratch area */
-	REQ_URGENT_SEND,    /* a = byte */
+	REQ_URGENT_SEND,    /* the byte that is written next is urgent */
 	REQ_URGENT_TAKE,    /* reply: value = byte */
 	REQ_AT_MARK,        /* reply: value */
 	REQ_HOLD,           /* this session too holds the line (received by exec or descriptor passing) */

@@ -283,14 +283,13 @@ static int do_urgent_send(struct session *s, const struct request *q, struct rep
 	int rc;
 
 	(void)a;
-	/* The program put the byte into its ring before it asked. */
-	atomic_exchange(&shared_of(s, q->line)->send_posted, 0);
+	/* What the program has written so far goes before the byte, which it writes when it has our answer. */
 	rc = ep_sent(stack_of(s), ep_of(s, q));
 	if (rc == -EPROTO) {
 		session_violation(s, "send_head lies outside the ring");
 		return rc;
 	}
-	return rc ? rc : ep_urgent_send(stack_of(s), ep_of(s, q), (uint8_t)q->a);
+	return rc ? rc : ep_urgent_send(stack_of(s), ep_of(s, q), 0);
 }
 
 static int do_urgent_take(struct session *s, const struct request *q, struct reply *a)

@@ -202,11 +202,11 @@ const char *tcp_check(const struct stack *);
 bool tcp_may_reuse(const struct stack *, struct flow *);
 size_t tcp_pool_bytes(const struct stack *);
 
-/* Urgent data (RFC 6093). mark: the last byte before the send ring's synced head is urgent (ep_urgent_send puts the byte
- * there first when the rings are private; else the program did). take: as ep_urgent_take. index: true while an urgent
+/* Urgent data (RFC 6093). mark: the last byte before the send ring's synced head is urgent (ep_urgent_send put it
+ * there), or the one `ahead` of it, which the program is about to write. take: as ep_urgent_take. index: true while an urgent
  * byte lies in or ahead of the receive ring; *index is its ring index: a read stops before it, and skips it unless
  * EP_OOB_INLINE is set. */
-int tcp_urgent_mark(struct stack *, struct endpoint *);
+int tcp_urgent_mark(struct stack *, struct endpoint *, uint32_t ahead);
 int tcp_urgent_take(struct stack *, struct endpoint *, uint8_t *byte);
 bool tcp_urgent_index(const struct endpoint *, uint32_t *index);
 

@@ -127,7 +127,8 @@ int ep_peer(struct stack *, ep_id, struct ep_name *);      /* -ENOTCONN */
 uint32_t ep_ready(struct stack *, ep_id);                  /* EP_* that hold now; EP_ERROR|EP_HANGUP if stale */
 int ep_take_error(struct stack *, ep_id);                  /* the pending error (positive errno), cleared; 0 none */
 int ep_set_owner(struct stack *, ep_id, uint64_t owner, const struct ep_sharing *);
-int ep_urgent_send(struct stack *, ep_id, uint8_t byte);   /* MSG_OOB */
+/* MSG_OOB. With shared indices the byte itself is ignored: the next one that the other side writes is the urgent one. */
+int ep_urgent_send(struct stack *, ep_id, uint8_t byte);
 int ep_urgent_take(struct stack *, ep_id, uint8_t *byte);  /* -EAGAIN not yet, -EINVAL none */
 /* Where in the receive ring the urgent byte lies, if a reader has not passed it yet. */
 bool ep_urgent_index(struct stack *, ep_id, uint32_t *index);

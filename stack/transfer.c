@@ -184,7 +184,7 @@ int ep_urgent_send(struct stack *s, ep_id id, uint8_t byte)
 	} else if (!bytering_sync_head(&ep->send)) {
 		return -EPROTO;
 	}
-	return tcp_urgent_mark(s, ep);
+	return tcp_urgent_mark(s, ep, ep->send.shared_head ? 1 : 0);
 }
 
 int ep_urgent_take(struct stack *s, ep_id id, uint8_t *byte)

@@ -243,7 +243,7 @@ static const char *tcp_endpoint_check(const struct stack *s, const struct endpoi
 	return is_listener(ep) ? NULL : tcp_conn_check(conn_of(ep));
 }
 
-int tcp_urgent_mark(struct stack *s, struct endpoint *ep)
+int tcp_urgent_mark(struct stack *s, struct endpoint *ep, uint32_t ahead)
 {
 	struct tcp_conn *c = conn_of(ep);
 
@@ -252,7 +252,7 @@ int tcp_urgent_mark(struct stack *s, struct endpoint *ep)
 		return -ENOTCONN;
 	if (c->fin_wanted)
 		return -EPIPE;
-	c->snd_up = conn_send_end(c);
+	c->snd_up = conn_send_end(c) + ahead;
 	conn_ready(c);
 	return 0;
 }

@@ -296,7 +296,7 @@ TEST(bound_client)
 
 static void *connect_and_send(void *name)
 {
-	int s = (sleep_ms(100), tcp_connect(name));
+	int s = (sleep_ms(400), tcp_connect(name));
 
 	SEND(s, "late");
 	return NULL;
@@ -322,7 +322,7 @@ TEST(accept_is_interrupted)
 	int l = tcp_listen(NULL);
 
 	count_signal(SIGUSR1, 0);
-	signal_after(SIGUSR1, 100);
+	signal_after(SIGUSR1, 200);
 	FAILS(EINTR, accept(l, NULL, NULL));
 	EQUAL(1, signals_seen);
 }
@@ -334,7 +334,7 @@ TEST(accept_is_restarted)
 	pthread_t t;
 
 	count_signal(SIGUSR1, SA_RESTART);
-	signal_after(SIGUSR1, 30);
+	signal_after(SIGUSR1, 200);
 	EQUAL(0, pthread_create(&t, NULL, connect_and_send, &name));
 	CHECK(accept(l, NULL, NULL) >= 0);
 	EQUAL(1, signals_seen);

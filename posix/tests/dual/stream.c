@@ -248,20 +248,20 @@ TEST(receive_is_interrupted_or_restarted)
 
 	tcp_pair(p);
 	count_signal(SIGUSR1, 0);
-	signal_after(SIGUSR1, 50);
+	signal_after(SIGUSR1, 200);
 	FAILS(EINTR, recv(p[0], (char[1]){ 0 }, 1, 0));
 	count_signal(SIGUSR1, SA_RESTART);
 	if (dual_fork() == 0) {
-		sleep_ms(150);
+		sleep_ms(500);
 		SEND(p[1], "x");
 		_exit(0);
 	}
-	signal_after(SIGUSR1, 50);
+	signal_after(SIGUSR1, 200);
 	EQUAL(1, recv(p[0], (char[1]){ 0 }, 1, 0));
 	EQUAL(2, signals_seen);
 	/* With a time limit it is never restarted (signal(7)). */
 	EQUAL(0, setsockopt(p[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)));
-	signal_after(SIGUSR1, 50);
+	signal_after(SIGUSR1, 200);
 	FAILS(EINTR, recv(p[0], (char[1]){ 0 }, 1, 0));
 }
 

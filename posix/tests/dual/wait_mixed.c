@@ -178,10 +178,10 @@ TEST(signal_ends_the_wait)
 	add(e, p[1], EPOLLIN);
 	for (int i = 0; i < 2; i++) {
 		count_signal(SIGUSR1, i ? SA_RESTART : 0);
-		signal_after(SIGUSR1, 100);
+		signal_after(SIGUSR1, 200);
 		FAILS(EINTR, epoll_wait(e, &event, 1, 5000));
 		EQUAL(i + 1, signals_seen);
-		signal_after(SIGUSR1, 100);
+		signal_after(SIGUSR1, 200);
 		signals_seen--;
 		FAILS(EINTR, epoll_wait(e, &event, 1, -1));
 		EQUAL(i + 1, signals_seen);

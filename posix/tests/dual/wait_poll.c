@@ -163,7 +163,7 @@ TEST(poll_is_interrupted)
 	count_signal(SIGUSR1, SA_RESTART);
 	for (nfds_t n = 1; n <= 2; n++)
 		for (int ms = 5000; ms >= -1; ms -= 5001) {
-			signal_after(SIGUSR1, 100);
+			signal_after(SIGUSR1, 200);
 			FAILS(EINTR, poll(fds, n, ms));
 		}
 	EQUAL(4, signals_seen);
@@ -328,7 +328,7 @@ TEST(pselect_mask_and_interruption)
 	FD_ZERO(&r);
 	FD_SET(p[1], &r);
 	count_signal(SIGUSR1, SA_RESTART);
-	signal_after(SIGUSR1, 100);
+	signal_after(SIGUSR1, 200);
 	FAILS(EINTR, select(p[1] + 1, &r, NULL, NULL, NULL));
 	CHECK(FD_ISSET(p[1], &r));
 	sigemptyset(&none);
