@@ -43,7 +43,8 @@ void check_turn(struct world *w, struct host *h)
 		check_packets(w);
 }
 
-/* A connection that has bytes to send must send something within its time-out, as often as it backed off. */
+/* A connection that has bytes to send must send something within its time-out, as often as it backed off. An ACK that
+ * moves on starts the time-out anew (RFC 6298 5.3). */
 static void check_talk(struct world *w, const struct tcp_settings *tcp, struct talk *t)
 {
 	nsec now = world_now(w), allowed;
@@ -52,8 +53,10 @@ static void check_talk(struct world *w, const struct tcp_settings *tcp, struct t
 
 	if (t->state == TALK_FREE || ep_info(t->host->stack, t->ep, &i) != 0)
 		return;
-	if (i.send_queued == 0 || i.state == TCP_SYN_SENT || i.segments_sent != t->seen_segments) {
+	if (i.send_queued == 0 || i.state == TCP_SYN_SENT || i.segments_sent != t->seen_segments
+	    || i.bytes_acked != t->seen_acked) {
 		t->seen_segments = i.segments_sent;
+		t->seen_acked = i.bytes_acked;
 		t->seen_at = now;
 		return;
 	}

@@ -281,6 +281,7 @@ struct host *host_new(struct world *w, unsigned number, const struct world_confi
 	config.name = "sim";
 	if (c->max_endpoints)
 		config.max_endpoints = c->max_endpoints;
+	config.loopback_packets = c->loopback_packets;
 	if (c->tcp)
 		config.tcp = *c->tcp;
 	secret_of(c, number, config.secret);

@@ -103,6 +103,27 @@ static struct wire_impairment draw_bad(struct swarm *s)
 	return i;
 }
 
+/* What no network should be like. */
+static struct wire_impairment draw_awful(struct swarm *s)
+{
+	struct wire_impairment i = draw_bad(s);
+
+	if (one_in(s, 2)) {
+		i.rate = between(s, 30, 500) * 1000;
+		i.queue_packets = (uint32_t)between(s, 1, 8);
+		i.queue_bytes = 0;
+	}
+	if (one_in(s, 2))
+		i.loss = fraction(s, 0.2);
+	if (one_in(s, 3))
+		i.jitter = between(s, 100, 2000) * NSEC_PER_MSEC;
+	if (one_in(s, 3)) {
+		i.reorder = fraction(s, 0.5);
+		i.reorder_delay = magnitude(s, 30);
+	}
+	return i;
+}
+
 static void say_impairment(FILE *f, unsigned host, unsigned d, const struct wire_impairment *i)
 {
 	fprintf(f, "# host %u %s: rate %" PRIu64 " delay %" PRIu64 " jitter %" PRIu64 " queue %u/%u loss %g"
@@ -119,9 +140,11 @@ static void draw_cables(struct swarm *s)
 		for (d = 0; d < 2; d++) {
 			struct wire_impairment i = { .delay = 10 * NSEC_PER_USEC };
 
-			if (kind >= 8 && !one_in(s, 3))
+			if (kind >= 9 && !one_in(s, 3))
+				i = draw_awful(s);
+			else if (kind >= 7 && !one_in(s, 3))
 				i = draw_bad(s);
-			else if (kind >= 5)
+			else if (kind >= 4)
 				i = draw_wan(s);
 			else if (kind >= 1)
 				i = draw_lan(s);
@@ -192,6 +215,7 @@ static void draw_hosts(struct swarm *s)
 	s->config.mtu = mtus[rng_below(&s->rng, 6)];
 	s->config.packets = s->config.link_flags & LINK_TSO ? 4096 : 8192;
 	s->config.max_endpoints = 1024;
+	s->config.loopback_packets = 64;
 	s->config.check_every = 1;
 	draw_tcp(s);
 }

@@ -58,7 +58,8 @@ struct talk {
 	uint64_t send_key, receive_key;
 	uint64_t sent, received;
 	nsec next_read, next_write, close_at;
-	uint32_t seen_segments;        /* check.c: sent when last looked at, and since when */
+	uint32_t seen_segments;        /* check.c: sent and acknowledged when last looked at, and since when */
+	uint64_t seen_acked;
 	nsec seen_at;
 	struct talk *next, *all_next;  /* free list; all of the host */
 };

@@ -25,6 +25,7 @@ struct world_config {
 	uint16_t mtu;                /* 0: 1500 */
 	uint32_t link_flags;         /* LINK_TSO ... of every host */
 	uint32_t max_endpoints;      /* of each host; 0: 65,536 */
+	uint32_t loopback_packets;   /* of each host; 0: the stack's default */
 	const struct tcp_settings *tcp;  /* NULL: tcp_settings_linux */
 	uint32_t check_every;        /* turns of a stack between stack_check; 1: after each, 0: never */
 	FILE *trace;                 /* one line a frame; NULL: none */
