@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The passive open: listeners, half-open connections in a bounded pool, the queue of unaccepted children. */
+/* Listeners and their queue of unaccepted children. */
 #ifndef LIGHT_TCP_LISTEN_H
 #define LIGHT_TCP_LISTEN_H
 
@@ -11,17 +11,13 @@ int listen_begin(struct stack *, struct endpoint *, uint32_t backlog);
 void listen_end(struct stack *, struct tcp_listener *);
 /* The same, but the endpoint stays; if it has a connection already, with that. */
 void listen_stop(struct stack *, struct tcp_listener *);
+/* A child whose handshake is complete. */
+void listen_enqueue(struct tcp_listener *, struct tcp_conn *child);
 int listen_accept(struct tcp_listener *, struct endpoint **child);
 /* A child leaves the backlog. */
 int listen_accepted(struct tcp_conn *child);
 
 /* RFC 9293 3.10.7.2. isn: 0, or the first number to use (a SYN that ended a TIME-WAIT). */
 void listen_input(struct stack *, struct endpoint *listener, struct tcp_segment *, const struct ip_received *, uint32_t isn);
-/* A segment for a half-open connection: SYN-RECEIVED. */
-void listen_half_open_input(struct stack *, struct flow *, struct tcp_segment *, const struct ip_received *);
-
-size_t listen_half_open_size(void);
-/* For ep_walk: the i-th; false: not in use. */
-bool listen_half_open_info(const struct stack *, uint32_t i, struct ep_info *);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "close.h"
 #include "gaps.h"
+#include "half_open.h"
 #include "input.h"
 #include "listen.h"
 #include "output.h"
@@ -61,7 +62,7 @@ static void receive(struct stack *s, struct tcp_segment *seg, const struct ip_re
 		input_segment(container_of(f, struct tcp_conn, flow), seg, ip);
 		break;
 	case FLOW_HALF_OPEN:
-		listen_half_open_input(s, f, seg, ip);
+		half_open_input(s, f, seg, ip);
 		break;
 	case FLOW_TIME_WAIT:
 		if (close_time_wait_input(s, f, seg, ip, &isn))
@@ -163,7 +164,7 @@ int tcp_init(struct stack *s)
 	if (!pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), config->max_endpoints) ||
 	    !pool_init(&t->gaps, sizeof(struct gaps), config->max_endpoints) ||
-	    !pool_init(&t->half_opens, listen_half_open_size(), config->tcp.max_half_open) ||
+	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
 	return 0;
@@ -233,7 +234,7 @@ bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
 	while (*cursor < end) {
 		uint32_t i = (*cursor)++;
 
-		if (i < half_opens ? listen_half_open_info(s, i, info)
+		if (i < half_opens ? half_open_info(s, i, info)
 				   : close_time_wait_info(s, i - half_opens, info))
 			return true;
 	}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The passive side of SYN-RECEIVED (RFC 9293 3.10.7.4). A SYN costs one small object from a bounded pool; when it is
+ * full the oldest gives way, so that under a flood whoever answers within the time that the pool turns over in still
+ * gets in (RFC 4987 3.2). The connection and its endpoint come to be with the last ACK. */
+#include "half_open.h"
+
+#include "input.h"
+#include "listen.h"
+#include "output.h"
+#include "recv.h"
+
+#define ANSWER_INTERVAL (500 * NSEC_PER_MSEC)
+
+struct half_open {
+	struct flow flow;
+	struct stack *stack;
+	struct tcp_listener *listener;
+	struct timer timer;
+	struct list age_node, listener_node;
+	struct path path;
+	nsec created, sent_at, answered;
+	uint32_t iss, irs, ts_recent, ts_offset, window;
+	uint16_t mss, window_field;
+	uint8_t snd_scale, rcv_scale, retries;
+	bool ts_on, sack_on, scale_on;
+	bool acked;  /* its ACK came, but the listener waits for data */
+};
+
+static struct half_open *half_open_of(struct flow *f)
+{
+	return container_of(f, struct half_open, flow);
+}
+
+static void forget(struct half_open *h)
+{
+	struct stack *s = h->stack;
+
+	wheel_cancel(&s->wheel, &h->timer);
+	flow_remove(s, &h->flow);
+	list_remove(&h->age_node);
+	list_remove(&h->listener_node);
+	pool_put(&s->tcp->half_opens, h);
+}
+
+static struct output_route route_of(const struct half_open *h)
+{
+	const struct endpoint *ep = h->listener->ep;
+
+	return (struct output_route){
+		.path = &h->path,
+		.ttl = ep->ttl,
+		.tos = ep->tos & 0xfc,
+		.dont_fragment = ep->mtu_discover != 0,
+	};
+}
+
+static void refresh_path(struct half_open *h)
+{
+	struct path fresh;
+
+	if (h->path.generation != h->stack->route_generation &&
+	    route_find(h->stack, &h->flow.key.local, &h->flow.key.remote, &fresh) == 0)
+		h->path = fresh;
+}
+
+static void send_syn_ack(struct half_open *h)
+{
+	struct output_route route = route_of(h);
+	struct tcp_segment seg = {
+		.source = h->flow.key.local_port,
+		.destination = h->flow.key.remote_port,
+		.seq = h->iss,
+		.ack = h->irs + 1,
+		.flags = SEG_SYN | SEG_ACK,
+		.window = h->window_field,
+		.has = SEG_HAS_MSS,
+		.mss = conn_mss_option(h->stack, &h->path, h->listener->socket.options.max_segment),
+		.scale = h->rcv_scale,
+		.tsval = conn_ts_now(h->stack, h->ts_offset),
+		.tsecr = h->ts_recent,
+	};
+
+	if (h->ts_on)
+		seg.has |= SEG_HAS_TS;
+	if (h->sack_on)
+		seg.has |= SEG_HAS_SACK_OK;
+	if (h->scale_on)
+		seg.has |= SEG_HAS_SCALE;
+	h->sent_at = h->stack->now;
+	output_bare(h->stack, &route, &seg);
+}
+
+/* <SEQ=SND.NXT><ACK=RCV.NXT><ACK>, for what is not acceptable; twice a second at most. */
+static void send_ack(struct half_open *h)
+{
+	struct output_route route = route_of(h);
+	struct tcp_segment seg = {
+		.source = h->flow.key.local_port,
+		.destination = h->flow.key.remote_port,
+		.seq = h->iss + 1,
+		.ack = h->irs + 1,
+		.flags = SEG_ACK,
+		.window = (uint16_t)(h->window >> h->rcv_scale),
+		.has = h->ts_on ? SEG_HAS_TS : 0,
+		.tsval = conn_ts_now(h->stack, h->ts_offset),
+		.tsecr = h->ts_recent,
+	};
+
+	if (h->answered && h->stack->now - h->answered < ANSWER_INTERVAL)
+		return;
+	h->answered = h->stack->now ? h->stack->now : 1;
+	output_bare(h->stack, &route, &seg);
+}
+
+static void arm(struct half_open *h)
+{
+	const struct tcp_settings *settings = &h->stack->config.tcp;
+	nsec wait = settings->rto_initial;
+
+	for (unsigned i = 0; i < h->retries && wait < settings->rto_max; i++)
+		wait *= 2;
+	wheel_arm(&h->stack->wheel, &h->timer, h->stack->now + (wait < settings->rto_max ? wait : settings->rto_max));
+}
+
+/* The SYN-ACK again. One whose ACK came while the listener waited for data needs no other until that wait is over. */
+static void expired(void *context, struct timer *t)
+{
+	struct half_open *h = container_of(t, struct half_open, timer);
+	nsec deferred = h->listener->socket.options.defer_accept * NSEC_PER_SEC;
+
+	(void)context;
+	if (h->retries >= h->stack->config.tcp.syn_ack_retries) {
+		forget(h);
+		return;
+	}
+	h->retries++;
+	refresh_path(h);
+	if (!h->acked || h->stack->now - h->created >= deferred) {
+		count(h->stack, COUNT_TCP_RETRANSMITTED);
+		send_syn_ack(h);
+	}
+	arm(h);
+}
+
+static struct half_open *take_place(struct stack *s)
+{
+	struct half_open *h = pool_take_or_null(&s->tcp->half_opens);
+	struct list *oldest = list_first_or_null(&s->tcp->half_open_age);
+
+	if (h || !oldest)
+		return h;
+	count(s, COUNT_TCP_HALF_OPEN_EVICTED);
+	forget(container_of(oldest, struct half_open, age_node));
+	return pool_take_or_null(&s->tcp->half_opens);
+}
+
+static void negotiate(struct half_open *h, const struct tcp_segment *s)
+{
+	const struct tcp_settings *settings = &h->stack->config.tcp;
+	const struct endpoint *ep = h->listener->ep;
+
+	h->mss = s->has & SEG_HAS_MSS && s->mss ? s->mss : TCP_MSS_DEFAULT;
+	h->ts_on = settings->timestamps && s->has & SEG_HAS_TS;
+	h->sack_on = settings->sack && s->has & SEG_HAS_SACK_OK;
+	h->scale_on = settings->window_scaling && s->has & SEG_HAS_SCALE;
+	if (h->scale_on) {
+		h->snd_scale = s->scale;
+		h->rcv_scale = conn_scale_for(ep->receive_max);
+	}
+	if (h->ts_on) {
+		h->ts_recent = s->tsval;
+		h->ts_offset = conn_ts_offset(h->stack, &h->flow.key);
+	}
+	h->window = settings->receive_buffer_initial;
+	if (ep->autotune_off || h->window > ep->receive_max)
+		h->window = ep->receive_max;
+	if (h->window > 65535)
+		h->window = 65535;
+	h->window_field = (uint16_t)h->window;
+}
+
+/* What a child inherits from its listener. */
+static void inherit(struct endpoint *child, const struct endpoint *from)
+{
+	child->receive_max = from->receive_max;
+	child->send_max = from->send_max;
+	child->receive_low = from->receive_low;
+	child->ttl = from->ttl;
+	child->tos = from->tos;
+	child->reuse_addr = from->reuse_addr;
+	child->reuse_port = from->reuse_port;
+	child->keepalive = from->keepalive;
+	child->recv_err = from->recv_err;
+	child->oob_inline = from->oob_inline;
+	child->autotune_off = from->autotune_off;
+	child->mtu_discover = from->mtu_discover;
+	child->linger = from->linger;
+}
+
+/* All that the half-open connection knew. */
+static void take_over(struct tcp_conn *c, const struct half_open *h, const struct tcp_segment *seg)
+{
+	const struct tcp_settings *settings = settings_of(c);
+
+	c->passive = true;
+	c->socket.options = h->listener->socket.options;
+	c->flow.key = h->flow.key;
+	c->flow.kind = FLOW_CONNECTION;
+	c->path = h->path;
+	c->iss = h->iss;
+	c->irs = h->irs;
+	c->snd_una = c->snd_nxt = c->snd_max = c->snd_up = h->iss + 1;
+	c->rcv_nxt = h->irs + 1;
+	c->rcv_limit = settings->receive_buffer_initial;
+	if (c->ep->autotune_off || c->rcv_limit > c->ep->receive_max)
+		c->rcv_limit = c->ep->receive_max;
+	c->rcv_adv = c->rcv_nxt + h->window;
+	c->last_ack_sent = c->rcv_nxt;
+	c->peer_mss = h->mss;
+	c->rcv_mss = conn_mss_option(h->stack, &h->path, c->socket.options.max_segment);
+	c->ts_on = h->ts_on;
+	c->ts_recent = h->ts_recent;
+	c->ts_recent_at = h->stack->now;
+	c->ts_offset = h->ts_offset;
+	c->sack_on = h->sack_on;
+	c->scale_on = h->scale_on;
+	c->snd_scale = h->snd_scale;
+	c->rcv_scale = h->rcv_scale;
+	c->snd_wnd = (uint32_t)seg->window << h->snd_scale;
+	c->max_snd_wnd = c->snd_wnd;
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+	c->retransmits = h->retries;
+	c->syn_retransmitted = h->retries > 0;
+	if (h->retries == 0 && !h->acked)
+		rtt_sample(&c->rtt, settings, h->stack->now - h->sent_at);
+	else if (h->ts_on && seg->has & SEG_HAS_TS && conn_ts_now(h->stack, h->ts_offset) - seg->tsecr < 60000)
+		rtt_sample(&c->rtt, settings,
+			(conn_ts_now(h->stack, h->ts_offset) - seg->tsecr) * NSEC_PER_MSEC);
+}
+
+/* The host decides whose the child is, and lends the words for its indices. */
+static bool adopt(struct stack *s, struct endpoint *listener, struct endpoint *child)
+{
+	const struct ep_host *host = &s->config.host;
+	struct ep_sharing sharing = { 0 };
+
+	if (!host->adopt(host->context, listener->id, listener->owner, child->id, &child->owner, &sharing))
+		return false;
+	if (sharing.receive_head) {
+		bytering_share(&child->receive, sharing.receive_head, sharing.receive_tail);
+		bytering_share(&child->send, sharing.send_head, sharing.send_tail);
+	}
+	return true;
+}
+
+/* The last ACK is here: connection and endpoint. NULL: no memory, or the host refused; the peer was told then. */
+static struct tcp_conn *promote(struct half_open *h, const struct tcp_segment *seg,
+	const struct ip_received *ip)
+{
+	struct stack *s = h->stack;
+	struct tcp_listener *l = h->listener;
+	struct endpoint *child = ep_new(s, EP_STREAM, l->ep->owner);
+	struct tcp_conn *c;
+
+	if (!child) {
+		drop_count(s, DROP_TCP_NO_MEMORY);
+		return NULL; /* the SYN-ACK comes again; there may be a place then */
+	}
+	inherit(child, l->ep);
+	child->local = (struct ep_name){ h->flow.key.local, h->flow.key.local_port };
+	child->peer = (struct ep_name){ h->flow.key.remote, h->flow.key.remote_port };
+	c = conn_new(s, child);
+	if (!c || !adopt(s, l->ep, child)) {
+		if (c)
+			conn_free(c);
+		ep_release(s, child);
+		drop_count(s, DROP_TCP_NO_MEMORY);
+		output_reset_for(s, ip, seg);
+		forget(h);
+		return NULL;
+	}
+	take_over(c, h, seg);
+	forget(h);
+	flow_insert(s, &c->flow);
+	c->in_flows = true;
+	conn_set_state(c, TCP_SYN_RECEIVED);
+	conn_established(c);
+	count(s, COUNT_TCP_PASSIVE_OPENS);
+	listen_enqueue(l, c);
+	return c;
+}
+
+/* SYN-RECEIVED: what comes before the ACK field matters. True: go on. */
+static bool half_open_acceptable(struct half_open *h, struct tcp_segment *seg)
+{
+	struct stack *s = h->stack;
+	uint32_t rcv_nxt = h->irs + 1;
+
+	if (seg->flags & SEG_RST) {
+		drop_count(s, DROP_TCP_RESET);
+		if (seg->seq == rcv_nxt)
+			forget(h); /* MUST-11: back to LISTEN, and nobody was told */
+		else if (seq_within(seg->seq, rcv_nxt, h->window))
+			send_ack(h);
+		return false;
+	}
+	if (seg->flags & SEG_SYN) {
+		drop_count(s, DROP_TCP_SYN);
+		if (seg->seq == h->irs && !(seg->flags & SEG_ACK)) {
+			refresh_path(h);
+			send_syn_ack(h); /* our SYN-ACK was lost, or is slow */
+		} else {
+			send_ack(h);
+		}
+		return false;
+	}
+	if (h->ts_on && seg->has & SEG_HAS_TS && (int32_t)(seg->tsval - h->ts_recent) < 0) {
+		drop_count(s, DROP_TCP_PAWS);
+		send_ack(h);
+		return false;
+	}
+	if (!recv_acceptable(rcv_nxt, h->window, seg->seq, segment_space(seg))) {
+		drop_count(s, DROP_TCP_SEQUENCE);
+		send_ack(h);
+		return false;
+	}
+	return true;
+}
+
+void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_segment *seg,
+	const struct flow_key *key, uint32_t isn)
+{
+	struct half_open *h;
+	struct path path;
+
+	if (l->queued > l->backlog) {
+		drop_count(s, DROP_TCP_BACKLOG);
+		return;
+	}
+	if (route_find(s, &key->local, &key->remote, &path) < 0) {
+		drop_count(s, DROP_IP_NO_ROUTE);
+		return;
+	}
+	h = take_place(s);
+	if (!h) {
+		drop_count(s, DROP_TCP_NO_MEMORY);
+		return;
+	}
+	h->stack = s;
+	h->listener = l;
+	h->timer.fire = expired;
+	h->path = path;
+	h->flow.key = *key;
+	h->flow.kind = FLOW_HALF_OPEN;
+	h->created = s->now;
+	h->irs = seg->seq;
+	h->iss = isn ? isn : conn_isn(s, key);
+	negotiate(h, seg);
+	flow_insert(s, &h->flow);
+	list_append(&s->tcp->half_open_age, &h->age_node);
+	list_append(&l->half_opens, &h->listener_node);
+	send_syn_ack(h);
+	arm(h);
+}
+
+void half_open_forget_all(struct tcp_listener *l)
+{
+	list_for_each(node, &l->half_opens)
+		forget(container_of(node, struct half_open, listener_node));
+}
+
+void half_open_input(struct stack *s, struct flow *f, struct tcp_segment *seg, const struct ip_received *ip)
+{
+	struct half_open *h = half_open_of(f);
+	struct tcp_listener *l = h->listener;
+	struct tcp_conn *c;
+
+	if (!half_open_acceptable(h, seg))
+		return;
+	if (!(seg->flags & SEG_ACK)) {
+		drop_count(s, DROP_TCP_NO_ACK);
+		return;
+	}
+	if (seg->ack != h->iss + 1) {
+		drop_count(s, DROP_TCP_ACK);
+		output_reset_for(s, ip, seg);
+		return;
+	}
+	if (l->queued > l->backlog) {
+		/* As Linux: the ACK is forgotten, the SYN-ACK comes again. */
+		drop_count(s, DROP_TCP_BACKLOG);
+		return;
+	}
+	if (l->socket.options.defer_accept && seg->len == 0 && !(seg->flags & SEG_FIN) &&
+	    s->now - h->created < l->socket.options.defer_accept * NSEC_PER_SEC) {
+		h->acked = true;
+		drop_count(s, DROP_TCP_DEFERRED);
+		return;
+	}
+	c = promote(h, seg, ip);
+	if (c)
+		input_segment(c, seg, ip);
+}
+
+size_t half_open_size(void)
+{
+	return sizeof(struct half_open);
+}
+
+bool half_open_info(const struct stack *s, uint32_t i, struct ep_info *info)
+{
+	const struct half_open *h = pool_at_or_null(&s->tcp->half_opens, i);
+
+	if (!h)
+		return false;
+	*info = (struct ep_info){
+		.owner = h->listener->ep->owner,
+		.type = EP_STREAM,
+		.state = TCP_SYN_RECEIVED,
+		.local = { h->flow.key.local, h->flow.key.local_port },
+		.peer = { h->flow.key.remote, h->flow.key.remote_port },
+		.retransmits = h->retries,
+		.timestamps = h->ts_on,
+		.sack = h->sack_on,
+		.window_scaling = h->scale_on,
+		.cc = "",
+	};
+	return true;
+}

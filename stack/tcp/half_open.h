@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Half-open connections of listeners: from the SYN to the last ACK of the handshake. */
+#ifndef LIGHT_TCP_HALF_OPEN_H
+#define LIGHT_TCP_HALF_OPEN_H
+
+#include "conn.h"
+
+/* RFC 9293 3.10.7.2, third: a SYN for a listener. isn: 0, or the first number to use (it ended a TIME-WAIT). */
+void half_open_new(struct stack *, struct tcp_listener *, const struct tcp_segment *, const struct flow_key *, uint32_t isn);
+/* A segment for a half-open connection. */
+void half_open_input(struct stack *, struct flow *, struct tcp_segment *, const struct ip_received *);
+void half_open_forget_all(struct tcp_listener *);
+
+size_t half_open_size(void);
+/* For ep_walk: the i-th; false: not in use. */
+bool half_open_info(const struct stack *, uint32_t i, struct ep_info *);
+
+#endif
