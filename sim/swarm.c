@@ -103,11 +103,12 @@ static struct wire_impairment draw_bad(struct swarm *s)
 	return i;
 }
 
-/* What no network should be like. */
+/* What no network should be like: a connection may well give up. */
 static struct wire_impairment draw_awful(struct swarm *s)
 {
 	struct wire_impairment i = draw_bad(s);
 
+	s->may_fail = true;
 	if (one_in(s, 2)) {
 		i.rate = between(s, 30, 500) * 1000;
 		i.queue_packets = (uint32_t)between(s, 1, 8);
