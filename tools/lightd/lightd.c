@@ -145,10 +145,14 @@ static void serve(struct daemon_state *d)
 			continue;
 		}
 		d->idle_turns++;
-		if (!d->options->busy && d->now - last_work > SPIN_BEFORE_SLEEP)
-			rest(d);
-		else
+		/* A busy daemon has its core for itself. An adaptive one may share it with the very program it waits for:
+		 * whoever can run there goes first, or each would wait for the other's time slice to end. */
+		if (d->options->busy)
 			__builtin_ia32_pause();
+		else if (d->now - last_work <= SPIN_BEFORE_SLEEP)
+			sched_yield();
+		else
+			rest(d);
 	}
 }
 
