@@ -17,6 +17,7 @@
 
 #define PROTOCOL_TCP 6
 #define READY_BURST 256 /* connections served in one turn */
+#define RARE_MOST 65536 /* listeners; connections with a gap at the same time */
 
 static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
 {
@@ -149,6 +150,7 @@ int tcp_init(struct stack *s)
 {
 	const struct stack_config *config = &s->config;
 	struct tcp_stack *t = calloc(1, sizeof(*t));
+	uint32_t rare = config->max_endpoints < RARE_MOST ? config->max_endpoints : RARE_MOST;
 
 	s->tcp = t;
 	if (!t)
@@ -162,8 +164,8 @@ int tcp_init(struct stack *s)
 	t->isn_key = siphash_key_for(config->secret, 0x6e7369); /* "isn" */
 	t->ts_key = siphash_key_for(config->secret, 0x7374);    /* "ts" */
 	if (!pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
-	    !pool_init(&t->listeners, sizeof(struct tcp_listener), config->max_endpoints) ||
-	    !pool_init(&t->gaps, sizeof(struct gaps), config->max_endpoints) ||
+	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
+	    !pool_init(&t->gaps, sizeof(struct gaps), rare) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
