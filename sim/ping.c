@@ -11,6 +11,7 @@
 #include "stack/base/check.h"
 
 #define DATAGRAM_MAX 65507u
+#define LAST_ANSWER (2 * NSEC_PER_SEC)  /* so long the last one may take */
 #define HEADER 16u      /* number and time sent */
 
 struct ping {
@@ -91,6 +92,14 @@ static bool open_at(struct host *h, struct ping *p, uint16_t port)
 	return false;
 }
 
+static void ended(void *context, uint64_t argument)
+{
+	struct ping *p = context;
+
+	(void)argument;
+	p->host->busy--;
+}
+
 static void send_one(void *context, uint64_t number)
 {
 	struct ping *p = context;
@@ -112,7 +121,7 @@ static void send_one(void *context, uint64_t number)
 	if (p->sent < p->plan.count)
 		world_at(h->world, now + p->plan.interval, send_one, p, p->sent);
 	else
-		h->busy--;
+		world_at(h->world, now + LAST_ANSWER, ended, p, 0);
 }
 
 void host_ping(struct host *h, const struct ping_plan *plan)
