@@ -84,7 +84,7 @@ static void end_flags(const struct tcp_conn *c, struct plan *p)
 static enum decision decide(const struct tcp_conn *c, bool super, bool more, struct plan *p)
 {
 	uint32_t end = conn_send_end(c), mss = c->snd_mss;
-	uint32_t queued, most, n;
+	uint32_t queued, most, longest, n;
 
 	p->flags = 0;
 	p->len = 0;
@@ -103,10 +103,10 @@ static enum decision decide(const struct tcp_conn *c, bool super, bool more, str
 	n = queued < most ? queued : most;
 	if (n == 0)
 		return SEND_HELD;
-	if (super && n > SUPER_FRAME)
-		n = SUPER_FRAME;
-	if (!super && n > mss)
-		n = mss;
+	/* On loopback a segment is larger than a super-frame: one cut to less would be held as a small one. */
+	longest = super && mss < SUPER_FRAME ? SUPER_FRAME : mss;
+	if (n > longest)
+		n = longest;
 	if (n % mss != 0) {
 		bool all = n == queued;
 
