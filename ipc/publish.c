@@ -72,14 +72,17 @@ static void lend_first(struct family *f, uint32_t line)
 static void publish_urgent(struct family *f, uint32_t line, uint32_t *set)
 {
 	struct stack *stack = f->host->stack;
+	struct sock_line *shared = region_line(&f->region, line);
 	uint32_t index;
 
-	if (ep_ready(stack, f->lines[line].ep) & EP_URGENT)
-		*set |= LINE_URGENT;
 	if (!ep_urgent_index(stack, f->lines[line].ep, &index))
 		return;
-	atomic_store_explicit(&region_line(&f->region, line)->urgent_index, index, memory_order_relaxed);
+	atomic_store_explicit(&shared->urgent_index, index, memory_order_relaxed);
 	*set |= LINE_MARK;
+	/* POLLPRI is told when the byte itself is there, not when it is announced (as Linux). */
+	if (ep_ready(stack, f->lines[line].ep) & EP_URGENT &&
+		(int32_t)(atomic_load_explicit(&shared->receive_head, memory_order_relaxed) - index) > 0)
+		*set |= LINE_URGENT;
 }
 
 static void publish_line(struct family *f, uint32_t line)
@@ -141,7 +144,7 @@ static void wake_line(struct server *s, struct sock_line *line, uint32_t mask)
 	uint32_t reader = atomic_load_explicit(&line->receive_sleeps, memory_order_relaxed);
 
 	/* Value 2 is set by one who waits for anything. */
-	if (reader && (mask & WAKES_READERS || (reader & 2 && mask & WAKES_WRITERS)))
+	if (reader & DOORBELL_SLEEPERS && (mask & WAKES_READERS || (reader & 2 && mask & WAKES_WRITERS)))
 		s->stats.wakes += doorbell_wake_if_asleep(&line->receive_sleeps);
 	if (mask & WAKES_WRITERS)
 		s->stats.wakes += doorbell_wake_if_asleep(&line->send_sleeps);
