@@ -29,7 +29,7 @@ static int wait_open(struct client *c, uint32_t index)
 	nsec until = client_now() + OPEN_PATIENCE;
 
 	while (!is_open(c, index)) {
-		uint32_t opened = atomic_load(&page->opened);
+		uint32_t value;
 
 		if (!client_alive(c))
 			return -ECONNRESET;
@@ -39,11 +39,9 @@ static int wait_open(struct client *c, uint32_t index)
 			client_pump(client_pump_context);
 			continue;
 		}
-		atomic_store(&page->opened_sleeps, 1);
-		doorbell_fence();
-		/* Two words: the one that is exchanged says that we sleep, the count that we sleep on cannot be missed. */
-		if (!is_open(c, index) && atomic_load(&page->opened) == opened)
-			client_sleep(&page->opened_sleeps, 1, until);
+		value = doorbell_say_asleep(&page->opened_sleeps, 1);
+		if (!is_open(c, index))
+			client_sleep(&page->opened_sleeps, value, until);
 	}
 	return 0;
 }
@@ -225,15 +223,14 @@ int lane_call(struct client_lane *l, struct request *q, struct reply *reply)
 		return rc;
 	if (!client_spin(l->client, has_come, &a)) {
 		for (;;) {
-			atomic_store_explicit(&l->words->sleeps, 1, memory_order_relaxed);
-			doorbell_fence();
+			uint32_t value = doorbell_say_asleep(&l->words->sleeps, 1);
+
 			if (has_come(&a))
 				break;
 			if (!client_alive(l->client))
 				return -ECONNRESET;
-			client_sleep(&l->words->sleeps, 1, NSEC_NEVER);
+			client_sleep(&l->words->sleeps, value, NSEC_NEVER);
 		}
-		atomic_store_explicit(&l->words->sleeps, 0, memory_order_relaxed);
 	}
 	if (reply)
 		*reply = a.reply;

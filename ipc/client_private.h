@@ -31,7 +31,7 @@ struct waitset {
 	int pipe;                 /* -1: none yet */
 	_Atomic uint32_t lock;    /* of arming; process-local */
 	uint32_t armed;           /* threads that sleep in the kernel */
-	bool owed;                /* the daemon rang, its byte is not read yet */
+	uint32_t rings;           /* bytes read from the pipe */
 };
 
 struct client {

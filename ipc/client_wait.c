@@ -201,10 +201,9 @@ int client_wait_line(struct client *c, uint32_t id, uint32_t mask, nsec until)
 	if (client_spin(c, line_holds, &w))
 		return 0;
 	for (;;) {
-		uint32_t value = atomic_fetch_or(word, bits) | bits;
+		uint32_t value = doorbell_say_asleep(word, bits);
 		int rc;
 
-		doorbell_fence();
 		if (line_holds(&w))
 			return 0;   /* the word stays set: at worst one needless wake */
 		rc = client_sleep(word, value, until);

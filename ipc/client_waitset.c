@@ -22,16 +22,15 @@ static int wait_open(struct client *c, uint32_t index)
 	nsec until = client_now() + OPEN_PATIENCE;
 
 	while (!is_open(c, index)) {
-		uint32_t opened = atomic_load(&page->opened);
+		uint32_t value;
 
 		if (!client_alive(c))
 			return -ECONNRESET;
 		if (client_now() > until)
 			return -EMFILE;
-		atomic_store(&page->opened_sleeps, 1);
-		doorbell_fence();
-		if (!is_open(c, index) && atomic_load(&page->opened) == opened)
-			client_sleep(&page->opened_sleeps, 1, until);
+		value = doorbell_say_asleep(&page->opened_sleeps, 1);
+		if (!is_open(c, index))
+			client_sleep(&page->opened_sleeps, value, until);
 	}
 	return 0;
 }
@@ -190,7 +189,8 @@ bool waitset_arm(struct waitset *w)
 	return !has_events(w) && client_alive(w->client);
 }
 
-/* The last one out takes the byte: until then the pipe stays readable, so that every thread that slept wakes. */
+/* The last one out takes the bytes: until then the pipe stays readable, so that every thread that slept wakes. One that is counted but
+ * not written yet is for another time. */
 void waitset_disarm(struct waitset *w)
 {
 	char bytes[16];
@@ -199,11 +199,14 @@ void waitset_disarm(struct waitset *w)
 		return;
 	if (w->armed)
 		w->armed--;
-	if (w->armed == 0 && !(atomic_fetch_and(&w->words->sleeps, ~(uint32_t)WAITSET_PIPE) & WAITSET_PIPE))
-		w->owed = true;
-	/* Told already but not written yet: another time. */
-	if (w->armed == 0 && w->owed && raw_call3(SYS_read, w->pipe, (long)bytes, sizeof(bytes)) != -EAGAIN)
-		w->owed = false;
+	if (w->armed == 0) {
+		atomic_fetch_and(&w->words->sleeps, ~(uint32_t)WAITSET_PIPE);
+		if (atomic_load(&w->words->rings) != w->rings) {
+			long n = raw_call3(SYS_read, w->pipe, (long)bytes, sizeof(bytes));
+
+			w->rings += n > 0 ? (uint32_t)n : 0;
+		}
+	}
 	leave(w);
 }
 
@@ -212,10 +215,9 @@ int waitset_sleep(struct waitset *w, nsec until)
 	if (has_events(w))
 		return 0;
 	for (;;) {
-		uint32_t value = atomic_fetch_or(&w->words->sleeps, WAITSET_FUTEX) | WAITSET_FUTEX;
+		uint32_t value = doorbell_say_asleep(&w->words->sleeps, WAITSET_FUTEX);
 		int rc;
 
-		doorbell_fence();
 		if (has_events(w) || !client_alive(w->client))
 			return 0;
 		rc = client_sleep(&w->words->sleeps, value, until);

@@ -59,7 +59,7 @@ void doorbell_wake(_Atomic uint32_t *word)
 
 bool doorbell_wake_if_asleep(_Atomic uint32_t *word)
 {
-	if (atomic_load_explicit(word, memory_order_relaxed) == 0 || atomic_exchange(word, 0) == 0)
+	if (doorbell_take_sleepers(word) == 0)
 		return false;
 	doorbell_wake(word);
 	return true;

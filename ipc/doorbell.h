@@ -2,10 +2,11 @@
 /* When to sleep and when to wake. One rule on both sides (model/doorbell.pml proves it):
  *
  *	sleeper: publish "I sleep"; full fence; look again; sleep
- *	waker:   publish the event; full fence; exchange "sleeps" for "awake"; wake only if it was set
+ *	waker:   publish the event; full fence; take the sleepers out of the word; wake only if there were any
  *
  * The sleeper's futex word is the word in which it publishes, so a wake between its look and its sleep is not lost: the word has changed and
- * the kernel refuses to sleep. The daemon fences once a turn for all events of the turn. */
+ * the kernel refuses to sleep. It must have changed for good, even if another sleeper publishes in between: so the low bits say who
+ * sleeps, and the others count the rounds of waking. The daemon fences once a turn for all events of the turn. */
 #ifndef LIGHT_IPC_DOORBELL_H
 #define LIGHT_IPC_DOORBELL_H
 
@@ -32,6 +33,28 @@ nsec doorbell_now(void);
 int doorbell_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until);
 /* Wakes all who sleep on it. */
 void doorbell_wake(_Atomic uint32_t *word);
+#define DOORBELL_SLEEPERS 3u
+#define DOORBELL_ROUND 4u
+
+/* Sleeper: publishes its bits (within DOORBELL_SLEEPERS). Returns the value to sleep on; a fence follows by itself. */
+static inline uint32_t doorbell_say_asleep(_Atomic uint32_t *word, uint32_t bits)
+{
+	uint32_t value = atomic_fetch_or(word, bits) | bits;
+
+	doorbell_fence();
+	return value;
+}
+
+/* Waker, after the fence: whose bits were set; they are no more. */
+static inline uint32_t doorbell_take_sleepers(_Atomic uint32_t *word)
+{
+	uint32_t how = atomic_load_explicit(word, memory_order_relaxed);
+
+	if (!(how & DOORBELL_SLEEPERS))
+		return 0;
+	return atomic_exchange(word, (how & ~DOORBELL_SLEEPERS) + DOORBELL_ROUND) & DOORBELL_SLEEPERS;
+}
+
 /* Waker's second half, after the fence: true if somebody slept (whoever it was has been woken). */
 bool doorbell_wake_if_asleep(_Atomic uint32_t *word);
 

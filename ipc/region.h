@@ -88,6 +88,7 @@ enum { WAITSET_AWAKE = 0, WAITSET_FUTEX = 1, WAITSET_PIPE = 2 };
 /* Behind the elements of a waitset's events. */
 struct waitset_words {
 	_Alignas(64) _Atomic uint32_t sleeps;  /* WAITSET_*; futex */
+	_Atomic uint32_t rings;                /* bytes that the daemon ever wrote into the pipe */
 	_Atomic uint32_t wants_room;           /* 1: the ring was full and the daemon sleeps: ring it when some are taken */
 };
 

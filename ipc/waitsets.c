@@ -41,6 +41,7 @@ int waitset_open(struct session *s, uint32_t index)
 	TAILQ_INIT(&w->pending);
 	lane_reset(ring_of(w));
 	atomic_store(&words_of(w)->sleeps, WAITSET_AWAKE);
+	atomic_store(&words_of(w)->rings, 0);
 	s->waitsets_open[index / 64] |= UINT64_C(1) << (index % 64);
 	s->family->server->stats.waitsets++;
 	return 0;
@@ -204,7 +205,7 @@ void waitsets_forget_line(struct family *f, uint32_t line)
 
 static bool is_asleep(const struct watch *watch)
 {
-	return atomic_load_explicit(&words_of(watch->set)->sleeps, memory_order_relaxed) != WAITSET_AWAKE;
+	return atomic_load_explicit(&words_of(watch->set)->sleeps, memory_order_relaxed) & DOORBELL_SLEEPERS;
 }
 
 static struct watch *sleeping_exclusive(struct watch *first, uint32_t mask)
@@ -303,6 +304,22 @@ unsigned waitsets_flush(struct server *s)
 	return (unsigned)(n - kept);
 }
 
+/* Counted first, so that whoever finds the count ahead of what it read knows that a byte is there or on its way. A full pipe is
+ * readable: that is all we want. */
+static void ring_pipe(struct waitset_record *w)
+{
+	_Atomic uint32_t *rings = &words_of(w)->rings;
+
+	if (w->pipe < 0)
+		return;
+	atomic_fetch_add(rings, 1);
+	if (write(w->pipe, "", 1) == 1)
+		return;
+	atomic_fetch_sub(rings, 1);
+	if (errno != EAGAIN)
+		session_violation(w->session, "the pipe of a waitset is broken");
+}
+
 void waitsets_wake(struct server *s)
 {
 	size_t i;
@@ -313,17 +330,14 @@ void waitsets_wake(struct server *s)
 		uint32_t how;
 
 		w->touched = false;
-		if (atomic_load_explicit(sleeps, memory_order_relaxed) == WAITSET_AWAKE)
-			continue;
-		how = atomic_exchange(sleeps, WAITSET_AWAKE);
+		how = doorbell_take_sleepers(sleeps);
 		if (how == WAITSET_AWAKE)
 			continue;
 		s->stats.wakes++;
 		if (how & WAITSET_FUTEX)
 			doorbell_wake(sleeps);
-		/* A full pipe is readable: that is all we want. */
-		if (how & WAITSET_PIPE && w->pipe >= 0 && write(w->pipe, "", 1) < 0 && errno != EAGAIN)
-			session_violation(w->session, "the pipe of a waitset is broken");
+		if (how & WAITSET_PIPE)
+			ring_pipe(w);
 	}
 	s->rung.n = 0;
 }
