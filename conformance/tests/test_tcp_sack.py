@@ -46,7 +46,7 @@ def test_the_worked_examples(case, isn):
         assert blocks(p, found[0], base) == expected, row
 
 
-# covers: 2018-4-many 2018-3-format
+# covers: 2018-4-many 2018-4-repeat 2018-3-format
 @pytest.mark.parametrize('stamped, most', [(False, 4), (True, 3)])
 def test_as_many_blocks_as_fit(stamped, most):
     s = Stack()
