@@ -174,13 +174,15 @@ void epoll_settle(struct epoll_set *s)
 			return;
 		}
 		unring(s);
-		if (s->armed)
+		if (s->armed || s->orphan)
 			return;
 		s->armed = true;
 		if (waitset_arm(s->waitset))
 			return;
 		disarm(s);
 		epoll_take(s);
+		if (TAILQ_EMPTY(&s->ready))
+			epoll_check_daemon(s, epoll_number(s));
 	}
 }
 

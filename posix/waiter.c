@@ -289,16 +289,22 @@ static int wait_for_one(struct wait_call *call)
 	return client_wait_line(c, s->socket->line, socket_watch_mask(s->events) | EP_HANGUP | EP_ERROR, ends(call->until));
 }
 
+static bool daemon_lives(void)
+{
+	struct client *c = light_client_if_attached();
+
+	return c && client_alive(c);
+}
+
 /* The waitset's descriptor hangs up when the daemon dies; from then on it says nothing more. */
 static int sleep_in_kernel(struct waiter *w, struct wait_call *call)
 {
-	struct client *c = light_client_if_attached();
-	bool undecided = atomic_load(&w->undecided);
+	bool undecided = atomic_load(&w->undecided), lives = daemon_lives();
 	struct timespec left;
 	int result = 0, saved;
 
-	if (waitset_arm(w->waitset))
-		result = call->kernel_wait(call, c && client_alive(c) ? waitset_eventfd(w->waitset) : -1,
+	if (!lives || waitset_arm(w->waitset))
+		result = call->kernel_wait(call, lives ? waitset_eventfd(w->waitset) : -1,
 					   undecided ? w->bell : -1, deadline_left(call->until, &left), call->mask);
 	saved = errno;
 	waitset_disarm(w->waitset);
@@ -314,7 +320,7 @@ static int sleep_once(struct waiter *w, struct wait_call *call)
 {
 	int result;
 
-	if (call->kernel || call->mask || atomic_load(&w->undecided))
+	if (call->kernel || call->mask || atomic_load(&w->undecided) || !daemon_lives())
 		return sleep_in_kernel(w, call);
 	result = waitset_sleep(w->waitset, ends(call->until));
 	drain(w);
