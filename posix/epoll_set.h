@@ -49,6 +49,7 @@ struct epoll_set {
 	bool lapsed;                        /* registrations are still to be made again in this process */
 	bool armed;                         /* the waitset will ring */
 	bool rung;                          /* the bell is readable */
+	uint32_t kernel_idle;               /* looks at the kernel's descriptors in a row that found nothing */
 	bool kernel_first;                  /* whose turn it is when there is more than fits */
 	bool orphan;                        /* the daemon is gone; its descriptor is out of the kernel's epoll */
 	_Atomic bool nested;                /* somebody looks at our descriptor: its readability must be true at any time */

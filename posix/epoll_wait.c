@@ -39,7 +39,21 @@ static int kernel_look(struct epoll_set *s, int epfd, struct epoll_event *events
 {
 	int n = kernel_wait(epfd, events, max, 0, NULL);
 
-	return n <= 0 ? n : without_private(s, events, n, private);
+	if (n > 0)
+		n = without_private(s, events, n, private);
+	s->kernel_idle = n > 0 ? 0 : s->kernel_idle + 1;
+	return n;
+}
+
+/* A busy server's pipes and timers are silent nearly always: while Light has something to do and they had nothing for some looks,
+ * every eighth look is enough. */
+static bool kernel_is_due(struct epoll_set *s)
+{
+	enum { PATIENCE = 16, SELDOM = 8 };
+
+	if (atomic_load(&s->kernel_watches) == 0)
+		return false;
+	return s->kernel_idle < PATIENCE || s->kernel_idle++ % SELDOM == 0;
 }
 
 static int light_look(struct epoll_set *s, int epfd, struct epoll_event *events, int max, bool *anything)
@@ -62,13 +76,13 @@ static int light_look(struct epoll_set *s, int epfd, struct epoll_event *events,
 }
 
 /* Both worlds, without waiting. When more is ready than fits, the two take turns, so neither starves. */
-static int look(struct epoll_set *s, int epfd, struct epoll_event *events, int max, bool kernel_too, bool *private)
+static int look(struct epoll_set *s, int epfd, struct epoll_event *events, int max, bool kernel_too, bool before_sleep, bool *private)
 {
-	bool kernel_first = s->kernel_first && kernel_too, waiting = false;
+	bool kernel_first = s->kernel_first && (kernel_too || before_sleep), waiting = false;
 	int light, kernel = 0;
 
 	light = light_look(s, epfd, events, kernel_first ? 0 : max, &waiting);
-	if (kernel_too || (light > 0 && atomic_load(&s->kernel_watches) > 0)) {
+	if (kernel_too || (light == 0 ? before_sleep : kernel_is_due(s))) {
 		if (light < max)
 			kernel = kernel_look(s, epfd, events + light, max - light, private);
 		if (kernel < 0 && light == 0)
@@ -166,7 +180,7 @@ static int wait_on(struct epoll_set *s, int epfd, struct epoll_event *events, in
 
 		epoll_publish_inner(s);
 		if (has_light || kernel_too)
-			n = look(s, epfd, events, max, kernel_too || !spun, &private);
+			n = look(s, epfd, events, max, kernel_too, !spun, &private);
 		if (n != 0 || deadline_passed(until))
 			return n;
 		if (!spun && spin(s)) {
