@@ -305,7 +305,7 @@ static void ask(struct server *s, struct connection *c, const char *text, size_t
 static void gone(struct server *s, struct connection *c)
 {
 	if (c->session)
-		session_end(c->session, false, NULL);
+		session_died(c->session);
 	else
 		connection_close(s, c);
 }

@@ -226,6 +226,7 @@ void session_resumed(struct session *);
 void session_end(struct session *, bool orderly, const char *why);
 /* An orderly end: what lies in its lanes is carried out first. */
 void session_goodbye(struct session *);
+void session_died(struct session *);
 void session_violation(struct session *, const char *what);
 /* Opens and closes what the program's words ask for. */
 void session_control(struct session *);

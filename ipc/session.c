@@ -278,6 +278,13 @@ void session_violation(struct session *s, const char *what)
 	session_end(s, false, what);
 }
 
+/* What a process posted before it died counts: others may hold the same connections. */
+void session_died(struct session *s)
+{
+	drain(s);
+	session_end(s, false, NULL);
+}
+
 void session_goodbye(struct session *s)
 {
 	drain(s);
