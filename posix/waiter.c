@@ -300,12 +300,13 @@ static bool daemon_lives(void)
 static int sleep_in_kernel(struct waiter *w, struct wait_call *call)
 {
 	bool undecided = atomic_load(&w->undecided), lives = daemon_lives();
+	/* Made before arming: an event that comes while there is nothing to ring yet would be lost. */
+	int bell = lives ? waitset_eventfd(w->waitset) : -1;
 	struct timespec left;
 	int result = 0, saved;
 
 	if (!lives || waitset_arm(w->waitset))
-		result = call->kernel_wait(call, lives ? waitset_eventfd(w->waitset) : -1,
-					   undecided ? w->bell : -1, deadline_left(call->until, &left), call->mask);
+		result = call->kernel_wait(call, bell, undecided ? w->bell : -1, deadline_left(call->until, &left), call->mask);
 	saved = errno;
 	waitset_disarm(w->waitset);
 	if (undecided)
