@@ -11,6 +11,7 @@
 #include "ipc/raw.h"
 
 #define ACCEPT_MOST 16u   /* newcomers a look */
+#define STRANGERS_MOST 256u
 #define WORDS_MOST 8u     /* packets of one socket a look */
 #define EVENTS 64
 
@@ -39,6 +40,7 @@ int connection_new(struct server *s, int fd, uid_t uid, pid_t pid, struct connec
 		return rc;
 	}
 	TAILQ_INSERT_TAIL(&s->connections, c, node);
+	s->strangers++;
 	*out = c;
 	return 0;
 }
@@ -49,6 +51,7 @@ void connection_close(struct server *s, struct connection *c)
 	if (c->dead)
 		return;
 	c->dead = true;
+	s->strangers -= c->kind == CONNECTION_NEW;
 	close(c->fd);
 	if (c->pidfd >= 0)
 		close(c->pidfd);
@@ -283,6 +286,7 @@ static void ask(struct server *s, struct connection *c, const char *text, size_t
 {
 	struct server_question q = { .text = text, .length = length, .fd = fd, .pid = c->pid, .uid = c->uid };
 
+	s->strangers -= c->kind == CONNECTION_NEW;
 	c->kind = CONNECTION_CONTROL;
 	if (c->answer || !s->config.control) {
 		raw_close(fd);
@@ -356,7 +360,9 @@ static void newcomers(struct server *s)
 
 		if (fd < 0)
 			return;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 || connection_new(s, fd, who.uid, who.pid, &c) < 0)
+		/* Who comes and says nothing must not use up our descriptors. */
+		if (s->strangers >= STRANGERS_MOST || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 ||
+			connection_new(s, fd, who.uid, who.pid, &c) < 0)
 			close(fd);
 	}
 }

@@ -273,6 +273,7 @@ void line_let_go(struct session *s, uint32_t line, bool orderly)
 			free_lock(&shared->receive_lock, s->number);
 			free_lock(&shared->send_lock, s->number);
 			/* Killed between moving an index and saying so: the others wait for nothing else to be said. */
+			atomic_store(&shared->grow_posted, 0);
 			if (atomic_exchange(&shared->send_posted, 0))
 				ep_sent(stack_of(f), l->ep);
 			if (atomic_exchange(&shared->receive_posted, 0) && !(l->state & LINE_LISTENING))

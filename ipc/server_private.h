@@ -183,6 +183,7 @@ struct server {
 	struct vector changes;               /* owner words */
 	struct vector lanes, full, rung;     /* struct lane *, waitsets with pending events, waitsets to wake */
 	uint64_t turn;
+	uint32_t strangers;                  /* connections that have not said what they are */
 	bool look;                           /* sockets are looked at in the next turn */
 	bool asleep, stopped;
 	struct server_stats stats;

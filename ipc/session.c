@@ -69,6 +69,7 @@ int session_new(struct family *f, struct connection *c, struct session **out)
 	clear_page(page_of(s));
 	if (c) {
 		c->session = s;
+		f->server->strangers -= c->kind == CONNECTION_NEW;
 		c->kind = CONNECTION_PROGRAM;
 	}
 	session_fill_stock(s);

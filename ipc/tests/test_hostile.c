@@ -3,6 +3,8 @@
 #include "world.h"
 
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 static struct world world;
 static struct client *good, *bad;
@@ -219,6 +221,39 @@ static void garbage_instead_of_hello_is_dropped(void **state)
 	close(fd);
 }
 
+static void strangers_who_say_nothing_keep_nobody_out(void **state)
+{
+	enum { MANY = 300 };
+	const struct client_options o = { .socket_path = "/tmp/light-ipc-strangers.sock" };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fds[MANY], i, closed = 0;
+	struct world open_world;
+	struct client *c;
+
+	(void)state;
+	unlink(o.socket_path);
+	world_open(&open_world, NULL, o.socket_path);
+	client_pump_context = &open_world;
+	strcpy(a.sun_path, o.socket_path);
+	for (i = 0; i < MANY; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&a, sizeof(a)), 0);
+		world_settle(&open_world);
+	}
+	for (i = 0; i < MANY; i++)
+		closed += read(fds[i], &(char){ 0 }, 1) == 0;
+	assert_int_equal(closed, MANY - 256);
+	for (i = 0; i < MANY; i++)
+		close(fds[i]);
+	world_settle(&open_world);
+	assert_int_equal(client_attach(&o, &c), 0);
+	client_detach(c);
+	world_settle(&open_world);
+	world_close(&open_world);
+	client_pump = world_pump;
+	client_pump_context = &world;
+}
+
 static uint32_t chance(uint64_t *seed)
 {
 	*seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407;
@@ -394,6 +429,7 @@ int main(void)
 		TEST(words_in_a_line_that_only_the_daemon_writes_do_not_move_it),
 		TEST(a_flood_of_words_on_the_socket_is_survived),
 		TEST(garbage_instead_of_hello_is_dropped),
+		TEST(strangers_who_say_nothing_keep_nobody_out),
 		TEST(random_vandalism_harms_nobody_else),
 		TEST(quotas_bound_a_program),
 		TEST(what_a_program_may_not_borrow_it_does_not_get),
