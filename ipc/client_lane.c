@@ -216,7 +216,9 @@ int lane_call(struct client_lane *l, struct request *q, struct reply *reply)
 	struct awaited a = { .lane = l };
 	int rc;
 
-	l->tag = (uint16_t)(l->tag + 1 ? l->tag + 1 : 1);
+	/* Tag 0 asks for no reply: the count skips it when it comes round. */
+	if (++l->tag == 0)
+		l->tag = 1;
 	a.tag = q->tag = l->tag;
 	rc = lane_post(l, q);
 	if (rc < 0)
