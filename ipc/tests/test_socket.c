@@ -55,6 +55,19 @@ static void bytes_go_both_ways_and_the_end_is_seen(void **state)
 	client_close(c, listener);
 }
 
+/* Tags have sixteen bits, and one of them means "no reply". */
+static void calls_are_answered_when_their_count_has_come_round(void **state)
+{
+	int64_t value;
+	uint32_t id;
+
+	(void)state;
+	assert_int_equal(client_open(c, EP_STREAM, &id), 0);
+	for (uint32_t i = 0; i < UINT16_MAX + 10u; i++)
+		assert_int_equal(client_get(c, id, EP_NODELAY, &value), 0);
+	client_close(c, id);
+}
+
 static void names_are_told(void **state)
 {
 	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
@@ -420,6 +433,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_go_both_ways_and_the_end_is_seen),
+		TEST(calls_are_answered_when_their_count_has_come_round),
 		TEST(names_are_told),
 		TEST(a_refused_connection_says_so),
 		TEST(errors_of_calls_are_the_stacks),
