@@ -12,6 +12,7 @@
 #define SCORE_MAX 16
 #define YIELDS_MAX 8
 #define LOOKS_PER_TIME 16u
+#define CPU_LASTS 32u
 
 void (*client_pump)(void *);
 void *client_pump_context;
@@ -20,6 +21,10 @@ static __thread __attribute__((tls_model("initial-exec"))) struct {
 	_Atomic uint32_t *held[CLIENT_DEPTH];
 	uint32_t depth;
 } locks;
+
+static __thread __attribute__((tls_model("initial-exec"))) struct {
+	uint32_t asked, cpu;
+} place;
 
 nsec client_now(void)
 {
@@ -43,15 +48,16 @@ int client_sleep(_Atomic uint32_t *word, uint32_t expected, nsec until)
 
 /* ---- spinning ---- */
 
+/* Which CPU this is costs a system call: asked now and then, since a thread seldom moves. */
 static bool daemon_polls_elsewhere(const struct client *c)
 {
 	uint64_t cores = client_host(c)->daemon_cores;
-	unsigned cpu = 0;
 
 	if (cores == 0)
 		return false;
-	raw_call3(SYS_getcpu, (long)&cpu, 0, 0);
-	return cpu < 64 && !(cores >> cpu & 1);
+	if (place.asked++ % CPU_LASTS == 0)
+		raw_call3(SYS_getcpu, (long)&place.cpu, 0, 0);
+	return place.cpu < 64 && !(cores >> place.cpu & 1);
 }
 
 static bool spin_on_memory(const struct client *c, bool (*test)(void *), void *context)
