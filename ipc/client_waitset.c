@@ -178,8 +178,10 @@ static void leave(struct waitset *w)
 	arming = NULL;
 }
 
+/* The daemon rings a set once and then thinks it awake: the pipe must be there before it can. */
 bool waitset_arm(struct waitset *w)
 {
+	waitset_eventfd(w);
 	if (!enter(w))
 		return false;
 	w->armed++;

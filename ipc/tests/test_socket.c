@@ -310,6 +310,27 @@ static void an_armed_waitset_is_rung_and_an_awake_one_is_not(void **state)
 	waitset_free(w);
 }
 
+/* As in poll(2): the descriptor to sleep on is asked for only after arming. */
+static void an_event_before_the_pipe_is_asked_for_is_heard(void **state)
+{
+	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
+	struct waitset *w;
+	struct wait_event e[8];
+
+	(void)state;
+	assert_int_equal(client_set(c, near, EP_NODELAY, 1), 0);
+	assert_int_equal(waitset_new(c, &w), 0);
+	waitset_watch(w, far, EP_READABLE, false, 2);
+	assert_int_equal(take(w, e, 8), 0);
+	assert_true(waitset_arm(w));
+	send_text(c, near, "a", 1);
+	world_settle(&world);
+	assert_int_equal(poll(&(struct pollfd){ .fd = waitset_eventfd(w), .events = POLLIN }, 1, 0), 1);
+	waitset_disarm(w);
+	assert_int_equal(waitset_take(w, e, 8), 1);
+	waitset_free(w);
+}
+
 static void exclusive_watchers_share_and_the_dead_pass_on(void **state)
 {
 	uint32_t listener = listen_at(c, 80, 16);
@@ -443,6 +464,7 @@ int main(void)
 		TEST(a_waitset_hears_once_of_what_is_unread),
 		TEST(a_full_waitset_loses_nothing),
 		TEST(an_armed_waitset_is_rung_and_an_awake_one_is_not),
+		TEST(an_event_before_the_pipe_is_asked_for_is_heard),
 		TEST(exclusive_watchers_share_and_the_dead_pass_on),
 		TEST(closing_a_listener_resets_who_waits_in_it),
 		TEST(thousands_of_sockets_one_after_another_leak_nothing),
