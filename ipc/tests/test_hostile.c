@@ -224,14 +224,15 @@ static void garbage_instead_of_hello_is_dropped(void **state)
 static void strangers_who_say_nothing_keep_nobody_out(void **state)
 {
 	enum { MANY = 300 };
-	const struct client_options o = { .socket_path = "/tmp/light-ipc-strangers.sock" };
+	char path[64];
+	const struct client_options o = { .socket_path = path };
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fds[MANY], i, closed = 0;
 	struct world open_world;
 	struct client *c;
 
 	(void)state;
-	unlink(o.socket_path);
+	snprintf(path, sizeof(path), "/tmp/light-ipc-strangers-%d.sock", (int)getpid());
 	world_open(&open_world, NULL, o.socket_path);
 	client_pump_context = &open_world;
 	strcpy(a.sun_path, o.socket_path);

@@ -10,6 +10,7 @@
 static struct world world;
 static struct client *c;
 static pthread_t turner;
+static char path[64];
 static _Atomic bool stop;
 static _Atomic unsigned late;     /* waits that ended by their time limit */
 
@@ -17,7 +18,7 @@ static _Atomic unsigned late;     /* waits that ended by their time limit */
 static void *turn(void *argument)
 {
 	(void)argument;
-	world_open(&world, NULL, "/tmp/light-ipc-threads.sock");
+	world_open(&world, NULL, path);
 	atomic_store(&stop, false);
 	while (!atomic_load(&stop)) {
 		if (world_turn(&world))
@@ -35,14 +36,14 @@ static void *turn(void *argument)
 
 static int set_up(void **state)
 {
-	const struct client_options o = { .socket_path = "/tmp/light-ipc-threads.sock", .spin_usec = 5, .lowest_fd = 100 };
+	const struct client_options o = { .socket_path = path, .spin_usec = 5, .lowest_fd = 100 };
 	int i, rc = -1;
 
 	(void)state;
 	client_pump = NULL;
 	atomic_store(&stop, true);
 	atomic_store(&late, 0);
-	unlink(o.socket_path);
+	snprintf(path, sizeof(path), "/tmp/light-ipc-threads-%d.sock", (int)getpid());
 	pthread_create(&turner, NULL, turn, NULL);
 	for (i = 0; i < 500 && rc < 0; i++) {
 		usleep(10000);
