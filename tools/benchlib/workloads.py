@@ -38,8 +38,8 @@ class Wrk:
         if errors:
             raise RuntimeError("wrk: " + errors.group(0))
         return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
-                "p50": to_usec(re.search(r"50%\s+(\S+)", text).group(1)),
-                "p99": to_usec(re.search(r"99%\s+(\S+)", text).group(1))}
+                "p50": to_usec(re.search(r"(?m)^\s+50%\s+(\S+)", text).group(1)),
+                "p99": to_usec(re.search(r"(?m)^\s+99%\s+(\S+)", text).group(1))}
 
 
 class ApacheBench:
