@@ -10,7 +10,7 @@
 
 #define LOCK_CONTENDED 0x80000000u
 #define SCORE_MAX 16
-#define YIELDS_MAX 8
+#define YIELDS_MAX 40
 #define LOOKS_PER_TIME 16u
 #define CPU_LASTS 32u
 
