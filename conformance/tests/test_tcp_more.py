@@ -335,15 +335,30 @@ def test_the_first_segments_are_acknowledged_at_once():
 def test_the_delayed_ack_of_linux():
     s = Stack()
     p, sock = established(s)
+    # A conversation: each request has its answer, and the answer carries the ACK.
     for _ in range(30):
-        p.send('A', pattern(1000))
-        s.run(0.5)
+        p.send('PA', pattern(1000))
         sock.recv()
-    p.segments()
+        sock.send(b'answer')
+        s.run(0.0001)
+        p.segments()
+        p.send('A')
     start = s.now
-    p.send('A', b'small')
+    p.send('PA', b'small')
     s.run(0.5)
     assert 0.0399 <= p.one('A').time - start <= 0.2001
+
+
+def test_one_way_small_writes_do_not_wait_for_the_delayed_ack_each_time():
+    s = Stack()
+    p, sock = established(s)
+    start = s.now
+    for _ in range(50):
+        p.send('PA', b'small')
+        while not p.segments():
+            s.run(0.0001)
+            assert s.now - start < 0.2
+        sock.recv()
 
 
 # covers: linux-autotune

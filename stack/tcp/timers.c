@@ -11,6 +11,8 @@
 #include "output.h"
 #include "send.h"
 
+#define QUICKACKS_ONE_WAY 2
+
 static void arm(struct tcp_conn *c)
 {
 	nsec first = NSEC_NEVER;
@@ -117,6 +119,10 @@ static bool deadline_expired(struct tcp_conn *c, enum conn_deadline which)
 	case DUE_RETRANSMIT:
 		return retransmit_expired(c);
 	case DUE_ACK:
+		/* No answer carried it, so for now data goes one way, and a sender of small writes may be waiting for each
+		 * ACK (Nagle): as Linux leaves its ping-pong mode, the next ones are quick again. */
+		if (c->quickacks < QUICKACKS_ONE_WAY)
+			c->quickacks = QUICKACKS_ONE_WAY;
 		output_ack(c);
 		return true;
 	case DUE_KEEPALIVE:
