@@ -44,7 +44,7 @@ static const struct argp_option option_table[] = {
 	{ "max-sockets", KEY_SOCKETS, "NUMBER", 0, "Sockets and connections of one host (default 262144)", 3 },
 	{ 0, 0, 0, 0, "Running:", 4 },
 	{ "poll", KEY_POLL, "busy|adaptive", 0, "Spin always, or sleep when idle (default adaptive)", 4 },
-	{ "cores", KEY_CORES, "LIST", 0, "CPUs to run on; light-run keeps programs off them", 4 },
+	{ "cores", KEY_CORES, "LIST", 0, "CPUs to run on; keep programs off them (default: where the kernel puts it)", 4 },
 	{ "profile", KEY_PROFILE, "linux|standard", 0, "TCP's timers and limits: Linux's or the RFCs' (default linux)", 4 },
 	{ "verbose", 'v', 0, 0, "Log what programs do", 4 },
 	{ 0 },
