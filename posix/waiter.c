@@ -305,6 +305,11 @@ static int sleep_in_kernel(struct waiter *w, struct wait_call *call)
 	struct timespec left;
 	int result = 0, saved;
 
+	/* Without a descriptor to spare nothing could end this sleep: poll(2) and select(2) say so with ENOMEM. */
+	if (lives && bell < 0) {
+		errno = ENOMEM;
+		return -1;
+	}
 	if (!lives || waitset_arm(w->waitset))
 		result = call->kernel_wait(call, bell, undecided ? w->bell : -1, deadline_left(call->until, &left), call->mask);
 	saved = errno;
