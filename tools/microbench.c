@@ -106,18 +106,22 @@ static void pair_free(struct pair *p)
 	wire_free(p->wire);
 }
 
-/* One turn of everything; events are taken as a host would, and thrown away. */
-static void pair_turn(struct pair *p)
+/* A turn of one host; events are taken as its owner would, and thrown away. */
+static void host_turn(struct pair *p, unsigned i)
 {
 	struct ep_event events[64];
 
+	wire_advance(p->wire, p->now);
+	stack_turn(p->host[i], p->now);
+	while (stack_events(p->host[i], events, 64) == 64)
+		;
+}
+
+static void pair_turn(struct pair *p)
+{
 	p->now += 1000;
-	for (unsigned i = 0; i < 2; i++) {
-		wire_advance(p->wire, p->now);
-		stack_turn(p->host[i], p->now);
-		while (stack_events(p->host[i], events, 64) == 64)
-			;
-	}
+	host_turn(p, 0);
+	host_turn(p, 1);
 }
 
 static ep_id pair_listen(struct pair *p)
@@ -228,10 +232,22 @@ static void read_all(struct pair *p, int host, ep_id ep, uint32_t n)
 	}
 }
 
+/* A message from one host to the other: a turn of each, and no more. */
+static void pass_message(struct pair *p, unsigned from, ep_id sender, ep_id receiver)
+{
+	uint8_t message[64] = { 0 };
+
+	must("ep_send", ep_send(p->host[from], sender, message, sizeof message));
+	p->now += 1000;
+	host_turn(p, from);
+	host_turn(p, !from);
+	if (must("ep_recv", ep_recv(p->host[!from], receiver, message, sizeof message)) != sizeof message)
+		die("ep_recv", 0);
+}
+
 static void requests(void)
 {
 	enum { COUNT = 200000 };
-	uint8_t message[64] = { 0 };
 	double cycles[ROUNDS];
 	struct pair p;
 	ep_id listener, client, server;
@@ -244,10 +260,8 @@ static void requests(void)
 		uint64_t start = __rdtsc();
 
 		for (int i = 0; i < COUNT; i++) {
-			must("ep_send", ep_send(p.host[1], client, message, sizeof message));
-			read_all(&p, 0, server, sizeof message);
-			must("ep_send", ep_send(p.host[0], server, message, sizeof message));
-			read_all(&p, 1, client, sizeof message);
+			pass_message(&p, 1, client, server);
+			pass_message(&p, 0, server, client);
 		}
 		cycles[r] = (double)(__rdtsc() - start) / COUNT;
 	}
