@@ -106,6 +106,7 @@ uint32_t ring_write_pieces(const struct client *, const struct ring_view *, uint
 uint32_t ring_read_pieces(const struct client *, const struct ring_view *, uint32_t index, const struct iovec *, int count, uint32_t n);
 /* Sender's room for a program, and whether that makes it writable (the stack's own threshold). */
 uint32_t send_room(const struct sock_line *, uint32_t capacity);
+uint32_t send_room_from(const struct sock_line *, uint32_t tail, uint32_t capacity);
 bool send_writable_now(struct sock_line *);
 /* Asks for a larger send ring; waits for the answer if `wait`. */
 int send_grow(struct client *, uint32_t id, uint32_t want, bool wait);

@@ -113,15 +113,19 @@ uint32_t ring_read_pieces(const struct client *c, const struct ring_view *view, 
 
 /* ---- sending ---- */
 
-uint32_t send_room(const struct sock_line *line, uint32_t capacity)
+uint32_t send_room_from(const struct sock_line *line, uint32_t tail, uint32_t capacity)
 {
 	uint32_t limit = atomic_load_explicit(&line->send_limit, memory_order_relaxed);
-	uint32_t used = atomic_load_explicit(&line->send_head, memory_order_relaxed) -
-		atomic_load_explicit(&line->send_tail, memory_order_acquire);
+	uint32_t used = atomic_load_explicit(&line->send_head, memory_order_relaxed) - tail;
 
 	if (limit > capacity)
 		limit = capacity;
 	return used < limit ? limit - used : 0;
+}
+
+uint32_t send_room(const struct sock_line *line, uint32_t capacity)
+{
+	return send_room_from(line, atomic_load_explicit(&line->send_tail, memory_order_acquire), capacity);
 }
 
 static bool roomy(const struct sock_line *line)

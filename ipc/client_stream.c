@@ -41,26 +41,34 @@ static void consider_growth(struct client *c, uint32_t id, uint32_t capacity, ui
 	send_grow(c, id, want < GROW_MOST ? want : GROW_MOST, false);
 }
 
+/* The tail is read before the extents: one that is added later begins behind all that this room allows (endpoint.c: ep_lend), one that
+ * was added before is seen. The other way round, bytes would go to an old extent that belong into the new one. */
+static uint32_t look_for_room(struct sock_line *line, struct ring_view *view)
+{
+	uint32_t tail = atomic_load_explicit(&line->send_tail, memory_order_acquire);
+
+	ring_look(&line->send, view);
+	return send_room_from(line, tail, view->newest.size);
+}
+
 /* The lock is held. How much fits now (not 0), or -errno. */
 static ssize_t room_for(struct client *c, uint32_t id, uint32_t n, struct ring_view *view)
 {
 	struct sock_line *line = client_line(c, id);
-	uint32_t room;
+	uint32_t room = look_for_room(line, view);
 	int rc;
 
-	ring_look(&line->send, view);
 	if (view->newest.size == 0) {
 		rc = send_grow(c, id, n < GROW_MOST ? n : GROW_MOST, true);
-		ring_look(&line->send, view);
+		room = look_for_room(line, view);
 		if (view->newest.size == 0)
 			return rc == -EBADF ? -EPIPE : rc < 0 ? rc : -ENOBUFS;
 	}
-	room = send_room(line, view->newest.size);
 	consider_growth(c, id, view->newest.size, room, n);
 	if (room == 0) {
 		atomic_store_explicit(&line->send_blocked, 1, memory_order_relaxed);
 		doorbell_fence();
-		room = send_room(line, view->newest.size);
+		room = look_for_room(line, view);
 	}
 	return room == 0 ? -EAGAIN : (ssize_t)room;
 }

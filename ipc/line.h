@@ -67,7 +67,7 @@ struct sock_line {
 	_Atomic uint32_t receive_lock;        /* session number + 1 of the holder, high bit: contended (futex) */
 	_Atomic uint32_t send_lock;
 	_Atomic uint32_t owner;               /* accepted child: claimed by session number + 1 (compare-exchange from 0) */
-	_Atomic uint32_t grow_posted;         /* 1: REQ_GROW_SEND is unanswered: nothing may be written until it is */
+	_Atomic uint32_t grow_posted;         /* 1: a REQ_GROW_SEND is on its way */
 	_Atomic uint32_t receive_reported;    /* the receive_tail of the last REQ_RECEIVED */
 	_Atomic uint32_t opened;              /* enum ep_type: a session that has the line from its stock uses it now */
 	_Atomic uint32_t connect_posted;      /* 1: a REQ_CONNECT is on its way */

@@ -55,6 +55,53 @@ static void bytes_go_both_ways_and_the_end_is_seen(void **state)
 	client_close(c, listener);
 }
 
+static struct sock_line *sender;
+
+static void pump_until_acknowledged(void *w)
+{
+	nsec until = soon();
+
+	do
+		world_settle(w);
+	while (atomic_load(&sender->send_tail) != atomic_load(&sender->send_head) && client_now() < until);
+}
+
+/* While a sender waits to ask for memory, memory that was asked for before comes and all that was sent is acknowledged: what it writes
+ * now belongs into the new extent. */
+static void memory_that_comes_during_a_send_is_used(void **state)
+{
+	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
+	struct request grow = { .op = REQ_GROW_SEND, .line = near, .a = 1 << 17 }, ping = { .op = REQ_PING };
+	static uint8_t out[1 << 16], in[sizeof(out)];
+	struct client_lane *lane = lane_enter(c);
+	struct ring_view view;
+	size_t got = 0, i;
+	ssize_t first, second;
+
+	(void)state;
+	lane_leave();
+	for (i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i % 251);
+	ring_look(&client_line(c, near)->send, &view);
+	assert_true(view.newest.size > 0 && view.newest.size <= sizeof(out) / 2);
+	client_post(c, &grow);
+	first = send_text(c, near, out, view.newest.size);
+	assert_int_equal(first, view.newest.size);
+	while (!rte_ring_full(lane->requests))
+		client_post(c, &ping);
+	client_pump = pump_until_acknowledged;
+	sender = client_line(c, near);
+	second = send_text(c, near, out + first, sizeof(out) - (size_t)first);
+	client_pump = world_pump;
+	assert_true(second > 0);
+	while (got < (size_t)(first + second))
+		got += (size_t)recv_text(c, far, in + got, (size_t)(first + second) - got);
+	assert_memory_equal(in, out, got);
+	client_close(c, near);
+	client_close(c, far);
+	client_close(c, listener);
+}
+
 /* Tags have sixteen bits, and one of them means "no reply". */
 static void calls_are_answered_when_their_count_has_come_round(void **state)
 {
@@ -454,6 +501,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_go_both_ways_and_the_end_is_seen),
+		TEST(memory_that_comes_during_a_send_is_used),
 		TEST(calls_are_answered_when_their_count_has_come_round),
 		TEST(names_are_told),
 		TEST(a_refused_connection_says_so),
