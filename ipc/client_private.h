@@ -32,6 +32,7 @@ struct waitset {
 	_Atomic uint32_t lock;    /* of arming; process-local */
 	uint32_t armed;           /* threads that sleep in the kernel */
 	uint32_t rings;           /* bytes read from the pipe */
+	_Atomic uint64_t asked;   /* counts REQ_WATCH and REQ_UNWATCH: threads post them through lanes of their own */
 };
 
 struct client {

@@ -108,6 +108,7 @@ int waitset_watch(struct waitset *w, uint32_t id, uint32_t mask, bool exclusive,
 {
 	struct request q = {
 		.op = REQ_WATCH, .flags = exclusive ? REQ_EXCLUSIVE : 0, .line = id, .a = w->index, .b = mask, .value = (int64_t)cookie,
+		.more = atomic_fetch_add(&w->asked, 1),
 	};
 
 	return client_post(w->client, &q);
@@ -115,7 +116,7 @@ int waitset_watch(struct waitset *w, uint32_t id, uint32_t mask, bool exclusive,
 
 int waitset_unwatch(struct waitset *w, uint32_t id)
 {
-	struct request q = { .op = REQ_UNWATCH, .line = id, .a = w->index };
+	struct request q = { .op = REQ_UNWATCH, .line = id, .a = w->index, .more = atomic_fetch_add(&w->asked, 1) };
 
 	return client_post(w->client, &q);
 }

@@ -31,7 +31,8 @@ enum request_op {
 	REQ_HOLD,           /* this session too holds the line (received by exec or descriptor passing) */
 	REQ_WATCH,          /* a = waitset, b = EP_* mask, flags REQ_EXCLUSIVE, value = cookie; again: changes it. An event for
 			     * what is ready already follows at once. */
-	REQ_UNWATCH,        /* a = waitset */
+	REQ_UNWATCH,        /* a = waitset. In this and REQ_WATCH more counts what is asked of a waitset: the newest counts, not
+			     * the one read last, for threads have lanes of their own. */
 	REQ_WAITSET_FREE,   /* a = waitset */
 	REQ_OPS,
 };

@@ -314,13 +314,13 @@ static int do_at_mark(struct session *s, const struct request *q, struct reply *
 static int do_watch(struct session *s, const struct request *q, struct reply *a)
 {
 	(void)a;
-	return waitset_add(s, q->line, q->a, q->b, q->flags & REQ_EXCLUSIVE, (uint64_t)q->value);
+	return waitset_add(s, q);
 }
 
 static int do_unwatch(struct session *s, const struct request *q, struct reply *a)
 {
 	(void)a;
-	waitset_remove(s, q->line, q->a);
+	waitset_remove(s, q->line, q->a, q->more);
 	return 0;
 }
 

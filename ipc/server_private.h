@@ -96,6 +96,7 @@ struct watch {
 	struct watch *next;                  /* of the line */
 	struct waitset_record *set;
 	uint64_t cookie;
+	uint64_t asked;                      /* the count in the request that made it so */
 	uint32_t line, mask, pending;
 	uint32_t put_end, put_mask;          /* the newest event in the ring: its end index, what it said */
 	bool exclusive;
@@ -265,8 +266,8 @@ unsigned lane_drain(struct lane *);
 int waitset_open(struct session *, uint32_t index);
 void waitset_close(struct session *, uint32_t index);
 int waitset_pipe(struct session *, uint32_t index, int *read_end);
-int waitset_add(struct session *, uint32_t line, uint32_t index, uint32_t mask, bool exclusive, uint64_t cookie);
-void waitset_remove(struct session *, uint32_t line, uint32_t index);
+int waitset_add(struct session *, const struct request *);
+void waitset_remove(struct session *, uint32_t line, uint32_t index, uint64_t asked);
 void waitsets_forget_session(struct session *, uint32_t line);   /* its watches of one line */
 void waitsets_forget_line(struct family *, uint32_t line);
 void waitsets_tell(struct family *, uint32_t line, uint32_t mask);

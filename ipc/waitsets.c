@@ -137,8 +137,9 @@ static void make_pending(struct watch *watch, uint32_t mask)
 		w->queued = vector_add(&s->full, (uint64_t)(uintptr_t)w);
 }
 
-int waitset_add(struct session *s, uint32_t line, uint32_t index, uint32_t mask, bool exclusive, uint64_t cookie)
+int waitset_add(struct session *s, const struct request *q)
 {
+	uint32_t line = q->line, index = q->a;
 	struct family *f = s->family;
 	struct line_record *l = &f->lines[line];
 	struct waitset_record *w;
@@ -158,17 +159,20 @@ int waitset_add(struct session *s, uint32_t line, uint32_t index, uint32_t mask,
 		l->watches = watch;
 		LIST_INSERT_HEAD(&w->watches, watch, of_set);
 		f->server->stats.watches++;
+	} else if (q->more < watch->asked) {
+		return 0;   /* another thread's, asked before the one that holds, read after it */
 	}
-	watch->mask = mask | ALWAYS;
-	watch->exclusive = exclusive;
-	watch->cookie = cookie;
+	watch->asked = q->more;
+	watch->mask = q->b | ALWAYS;
+	watch->exclusive = q->flags & REQ_EXCLUSIVE;
+	watch->cookie = (uint64_t)q->value;
 	watch->put_mask = 0;
 	/* What holds already is told too, as epoll_ctl does. */
 	make_pending(watch, ep_ready(f->host->stack, l->ep) & watch->mask);
 	return 0;
 }
 
-void waitset_remove(struct session *s, uint32_t line, uint32_t index)
+void waitset_remove(struct session *s, uint32_t line, uint32_t index, uint64_t asked)
 {
 	struct watch *watch;
 	bool exclusive;
@@ -176,7 +180,8 @@ void waitset_remove(struct session *s, uint32_t line, uint32_t index)
 	if (index >= REGION_WAITSETS || !s->waitsets[index])
 		return;
 	watch = watch_find(s->family, line, s->waitsets[index]);
-	if (!watch)
+	/* One thread's EPOLL_CTL_DEL may be read after another's ADD that followed it. */
+	if (!watch || asked < watch->asked)
 		return;
 	exclusive = watch->exclusive;
 	watch_free(s->family, watch);

@@ -102,6 +102,36 @@ static void memory_that_comes_during_a_send_is_used(void **state)
 	client_close(c, listener);
 }
 
+/* A signal handler's lane stands for another thread's: its request is made first and read last. */
+static void a_watch_outlives_an_unwatch_before_it_that_is_read_later(void **state)
+{
+	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
+	struct wait_event events[4];
+	struct waitset *w;
+
+	(void)state;
+	assert_int_equal(waitset_new(c, &w), 0);
+	assert_non_null(lane_enter(c));
+	assert_int_equal(waitset_watch(w, far, EP_READABLE, false, 1), 0);
+	lane_leave();
+	world_settle(&world);
+	assert_non_null(lane_enter(c));
+	assert_int_equal(waitset_unwatch(w, far), 0);
+	lane_leave();
+	assert_int_equal(waitset_watch(w, far, EP_READABLE, false, 2), 0);
+	world_settle(&world);
+	while (waitset_take(w, events, 4))
+		continue;
+	assert_int_equal(send_text(c, near, "x", 1), 1);
+	world_settle(&world);
+	assert_int_equal(waitset_take(w, events, 4), 1);
+	assert_int_equal(events[0].cookie, 2);
+	waitset_free(w);
+	client_close(c, near);
+	client_close(c, far);
+	client_close(c, listener);
+}
+
 /* Tags have sixteen bits, and one of them means "no reply". */
 static void calls_are_answered_when_their_count_has_come_round(void **state)
 {
@@ -502,6 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_go_both_ways_and_the_end_is_seen),
 		TEST(memory_that_comes_during_a_send_is_used),
+		TEST(a_watch_outlives_an_unwatch_before_it_that_is_read_later),
 		TEST(calls_are_answered_when_their_count_has_come_round),
 		TEST(names_are_told),
 		TEST(a_refused_connection_says_so),
