@@ -4,10 +4,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/capture.h"
@@ -281,6 +283,22 @@ static void answer_route(struct daemon_state *d, unsigned host, struct json_obje
 
 /* ---- questions ---- */
 
+/* A pipe that nobody empties would stop the daemon. */
+static bool fd_is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* capture_start_fd takes its descriptor whatever it says: it gets one of its own, and the asker's is closed like any other. */
+static int start_capture(struct link *link, int fd, uint32_t snap)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return own < 0 ? -errno : capture_start_fd(link, own, snap);
+}
+
 /* With a descriptor: start writing into it. Without: stop. */
 static int answer_capture(struct daemon_state *d, unsigned host, int fd, uint32_t snap, struct json_object *to)
 {
@@ -289,7 +307,7 @@ static int answer_capture(struct daemon_state *d, unsigned host, int fd, uint32_
 	int error;
 
 	if (fd >= 0)
-		return capture_start_fd(link, fd, snap);
+		return fd_is_file(fd) ? start_capture(link, fd, snap) : -EINVAL;
 	status = capture_status(link);
 	error = capture_stop(link);
 	put_number(to, "packets", status.packets);
@@ -356,15 +374,12 @@ int control_answer(void *context, const struct server_question *q, struct server
 	struct json_object *to = json_object_new_object();
 	char text[QUESTION_MAX + 1] = "";
 	size_t length = q->length < QUESTION_MAX ? q->length : QUESTION_MAX;
-	bool capture;
 	const char *json;
 	int error;
 
 	memcpy(text, q->text, length);
-	capture = strncmp(text, "capture", 7) == 0;
 	error = answer(context, q, text, to);
-	/* capture_start_fd has taken the descriptor, whatever it said; any other question should have brought none. */
-	if (q->fd >= 0 && (!capture || error == -EPERM || error == -ENOENT))
+	if (q->fd >= 0)
 		close(q->fd);
 	if (error < 0)
 		put_text(to, "error", strerror(-error));

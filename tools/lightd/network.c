@@ -86,7 +86,7 @@ static int make_host(struct network *n, unsigned number, const struct options *o
 	return 0;
 }
 
-static unsigned network_turn_once(struct network *n, nsec now)
+unsigned network_turn(struct network *n, nsec now)
 {
 	unsigned work = 0;
 
@@ -94,11 +94,6 @@ static unsigned network_turn_once(struct network *n, nsec now)
 	for (unsigned i = 0; i < n->hosts; i++)
 		work += stack_turn(n->host[i].stack, now);
 	return work;
-}
-
-unsigned network_turn(struct network *n, nsec now)
-{
-	return network_turn_once(n, now);
 }
 
 nsec network_deadline(const struct network *n)

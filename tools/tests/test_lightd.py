@@ -180,6 +180,18 @@ def test_a_capture_is_a_pcap_file_with_the_frames_in_it(daemon, tmp_path):
         server.wait()
 
 
+def test_a_capture_into_a_pipe_is_refused_and_leaks_nothing(daemon, tmp_path):
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    before = len(os.listdir("/proc/%d/fd" % daemon.process.pid))
+    for _ in range(5):
+        assert daemon.ctl("capture", fifo).returncode == 1
+    os.close(reader)
+    time.sleep(0.1)
+    assert len(os.listdir("/proc/%d/fd" % daemon.process.pid)) <= before
+
+
 def test_sigterm_ends_connections_and_wakes_their_programs(daemon):
     server = start_server(daemon, 7003)
     client = subprocess.Popen(
