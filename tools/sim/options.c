@@ -3,10 +3,10 @@
 #include "sim.h"
 
 #include <argp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/refuse.h"
 #include "tools/units.h"
 
 enum {
@@ -57,24 +57,12 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-__attribute__((format(printf, 1, 2))) _Noreturn static void refuse(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "light-sim: ");
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, "\n");
-	exit(2);
-}
-
 static uint64_t whole(const char *name, const char *text, uint64_t least, uint64_t most)
 {
 	uint64_t value = 0;
 
 	if (!units_whole(text, least, most, &value))
-		refuse("--%s: '%s' is not a whole number from %llu to %llu", name, text,
+		refuse(EXIT_REFUSED, "--%s: '%s' is not a whole number from %llu to %llu", name, text,
 			(unsigned long long)least, (unsigned long long)most);
 	return value;
 }
@@ -84,7 +72,7 @@ static nsec duration(const char *name, const char *text)
 	nsec value = 0;
 
 	if (!units_duration(text, &value))
-		refuse("--%s: '%s' is not a time such as 20ms, 50us or 2s", name, text);
+		refuse(EXIT_REFUSED, "--%s: '%s' is not a time such as 20ms, 50us or 2s", name, text);
 	return value;
 }
 
@@ -93,7 +81,7 @@ static double probability(const char *name, const char *text)
 	double value = 0;
 
 	if (!units_probability(text, &value))
-		refuse("--%s: '%s' is not a probability such as 2%% or 0.02", name, text);
+		refuse(EXIT_REFUSED, "--%s: '%s' is not a probability such as 2%% or 0.02", name, text);
 	return value;
 }
 
@@ -108,7 +96,7 @@ static enum talk_kind kind_of(const char *text)
 	for (i = 0; i < TALK_KINDS; i++)
 		if (strcmp(names[i], text) == 0)
 			return (enum talk_kind)i;
-	refuse("--kind: '%s' is none of sink, source, echo, ask, both", text);
+	refuse(EXIT_REFUSED, "--kind: '%s' is none of sink, source, echo, ask, both", text);
 }
 
 static uint32_t offload_of(const char *text)
@@ -118,7 +106,7 @@ static uint32_t offload_of(const char *text)
 	if (strcmp(text, "csum") == 0)
 		return LINK_TX_CSUM | LINK_RX_CSUM;
 	if (strcmp(text, "tso") != 0)
-		refuse("--offload: '%s' is none of none, csum, tso", text);
+		refuse(EXIT_REFUSED, "--offload: '%s' is none of none, csum, tso", text);
 	return LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM;
 }
 
@@ -128,9 +116,9 @@ static void add_capture(struct sim_options *o, char *text)
 	uint64_t host;
 
 	if (o->capture_count == SIM_CAPTURES)
-		refuse("--pcap: at most %u", SIM_CAPTURES);
+		refuse(EXIT_REFUSED, "--pcap: at most %u", SIM_CAPTURES);
 	if (!colon || !colon[1])
-		refuse("--pcap: '%s' is not HOST:FILE", text);
+		refuse(EXIT_REFUSED, "--pcap: '%s' is not HOST:FILE", text);
 	*colon = '\0';
 	host = whole("pcap", text, 0, WIRE_MAX_PORTS - 1);
 	o->captures[o->capture_count++] = (struct sim_capture){ .host = (unsigned)host, .path = colon + 1 };
@@ -153,7 +141,7 @@ static bool parse_network(int key, char *v, struct sim_options *o)
 	case KEY_HOSTS: o->world.hosts = (unsigned)whole("hosts", v, 1, WIRE_MAX_PORTS); return true;
 	case KEY_RATE:
 		if (!units_rate(v, &o->cable.rate))
-			refuse("--rate: '%s' is not bits a second such as 10M or 1G", v);
+			refuse(EXIT_REFUSED, "--rate: '%s' is not bits a second such as 10M or 1G", v);
 		return true;
 	case KEY_DELAY: o->cable.delay = duration("delay", v); return true;
 	case KEY_JITTER: o->cable.jitter = duration("jitter", v); return true;
@@ -215,7 +203,7 @@ static error_t parse(int key, char *v, struct argp_state *s)
 	case KEY_SEEDS: parse_seeds(o, v); return 0;
 	case ARGP_KEY_ARG:
 		if (o->swarm || strcmp(v, "swarm") != 0)
-			refuse("'%s' is not a command; the only one is swarm", v);
+			refuse(EXIT_REFUSED, "'%s' is not a command; the only one is swarm", v);
 		o->swarm = true;
 		return 0;
 	default: return ARGP_ERR_UNKNOWN;
@@ -228,9 +216,9 @@ static void check_together(struct sim_options *o)
 
 	for (i = 0; i < o->capture_count; i++)
 		if (o->captures[i].host >= o->world.hosts)
-			refuse("--pcap: there is no host %u", o->captures[i].host);
+			refuse(EXIT_REFUSED, "--pcap: there is no host %u", o->captures[i].host);
 	if (o->world.hosts < 2 && !o->swarm)
-		refuse("a server and its clients are at least 2 hosts");
+		refuse(EXIT_REFUSED, "a server and its clients are at least 2 hosts");
 }
 
 static const struct argp argp = {
