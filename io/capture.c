@@ -135,11 +135,25 @@ static void capture_release(struct link *l, struct pkt **packets, unsigned n)
 	c->inner->ops->release(c->inner, packets, n);
 }
 
-static void capture_wait(struct link *l, int wake_fd, nsec until)
+static int capture_arm(struct link *l)
 {
 	struct capture *c = capture_of(l);
 
-	c->inner->ops->wait(c->inner, wake_fd, until);
+	return c->inner->ops->arm(c->inner);
+}
+
+static void capture_disarm(struct link *l)
+{
+	struct capture *c = capture_of(l);
+
+	c->inner->ops->disarm(c->inner);
+}
+
+static bool capture_counter(struct link *l, unsigned i, struct link_counter *out)
+{
+	struct capture *c = capture_of(l);
+
+	return c->inner->ops->counter(c->inner, i, out);
 }
 
 static void capture_close(struct link *l)
@@ -164,7 +178,8 @@ struct link *capture_new(struct link *inner, const struct capture_config *config
 	c->inner = inner;
 	c->ops = (struct link_ops){ .name = inner->ops->name, .receive = capture_receive,
 		.borrow = capture_borrow, .transmit = capture_transmit, .release = capture_release,
-		.close = capture_close, .wait = inner->ops->wait ? capture_wait : NULL };
+		.close = capture_close, .arm = inner->ops->arm ? capture_arm : NULL,
+		.disarm = inner->ops->disarm ? capture_disarm : NULL, .counter = inner->ops->counter ? capture_counter : NULL };
 	c->link = *inner;
 	c->link.ops = &c->ops;
 	return &c->link;

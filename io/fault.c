@@ -225,12 +225,25 @@ static void fault_release(struct link *l, struct pkt **packets, unsigned n)
 	f->inner->ops->release(f->inner, packets, n);
 }
 
-static void fault_wait(struct link *l, int wake_fd, nsec until)
+static int fault_arm(struct link *l)
 {
 	struct fault *f = fault_of(l);
-	nsec due = fault_deadline(l);
 
-	f->inner->ops->wait(f->inner, wake_fd, due < until ? due : until);
+	return f->inner->ops->arm(f->inner);
+}
+
+static void fault_disarm(struct link *l)
+{
+	struct fault *f = fault_of(l);
+
+	f->inner->ops->disarm(f->inner);
+}
+
+static bool fault_counter(struct link *l, unsigned i, struct link_counter *out)
+{
+	struct fault *f = fault_of(l);
+
+	return f->inner->ops->counter(f->inner, i, out);
 }
 
 static void fault_close(struct link *l)
@@ -267,7 +280,8 @@ struct link *fault_new(struct link *inner, const struct fault_config *c)
 	f->inner = inner;
 	f->ops = (struct link_ops){ .name = "fault", .receive = fault_receive, .borrow = fault_borrow,
 		.transmit = fault_transmit, .release = fault_release, .close = fault_close,
-		.wait = inner->ops->wait ? fault_wait : NULL };
+		.arm = inner->ops->arm ? fault_arm : NULL,
+		.disarm = inner->ops->disarm ? fault_disarm : NULL, .counter = inner->ops->counter ? fault_counter : NULL };
 	f->link = *inner;
 	f->link.ops = &f->ops;
 	f->link.stats = (struct link_stats){ 0 };

@@ -77,6 +77,10 @@ bool client_has_route(const struct client *, const struct ipaddr *);
 /* ---- sockets: `id` is the number of a line ---- */
 
 int client_open(struct client *, enum ep_type, uint32_t *id);   /* -ENFILE: quota. Posts only. */
+/* On a core of the daemon's: where a port that will be bound is at home (stack/steer.h: port modulo cores). client_bind answers -EXDEV
+ * for a socket that is on another core. client_open chooses a core by itself. */
+int client_open_at(struct client *, enum ep_type, unsigned core, uint32_t *id);
+unsigned client_cores(const struct client *);
 struct sock_line *client_line(struct client *, uint32_t id);
 int client_bind(struct client *, uint32_t id, const struct ep_name *);          /* waits for the answer */
 int client_listen(struct client *, uint32_t id, uint32_t backlog);              /* waits */

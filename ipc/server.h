@@ -68,6 +68,12 @@ void server_config_init(struct server_config *);
 
 /* -EADDRINUSE: another daemon answers on the path (a dead one's file is replaced); -EACCES, -ENOENT ... as bind(2). */
 int server_new(const struct server_config *, struct server **);
+/* A daemon on several cores is one server a core, each driven by a thread of its own with a stack of its own of every host; they share
+ * nothing that is written in the path of data. servers[0] is as server_new makes it and has the sockets; it tells the others of births,
+ * forks and deaths. server_add_host and server_host_start are called for each with the same names in the same order. A listener stands on
+ * every core; what the others accept is announced in the listener's own line. Every server is stopped and freed by the thread of core 0
+ * after all threads have ended, servers[0] last. 0, or -errno with nothing made. */
+int server_new_cores(const struct server_config *, unsigned cores, struct server **servers);
 /* Tells all programs that it is over (LINE_HANGUP, ECONNRESET), wakes every sleeper. The stacks may still be turned once to
  * send the last FINs and RSTs; then server_free, then stack_free (extents must come back while the regions exist: so
  * stack_free of all hosts BEFORE server_free). */

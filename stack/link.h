@@ -4,6 +4,7 @@
 #ifndef LIGHT_LINK_H
 #define LIGHT_LINK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pkt.h"
@@ -20,6 +21,11 @@ struct link_stats {
 	uint64_t tx_packets, tx_bytes, tx_dropped;
 };
 
+struct link_counter {
+	char name[64];
+	uint64_t value;
+};
+
 struct link_ops {
 	const char *name;
 	/* At most n received packets, each the caller's until release or transmit. */
@@ -32,9 +38,14 @@ struct link_ops {
 	unsigned (*transmit)(struct link *, struct pkt **, unsigned n);
 	/* Gives packets back that were received or borrowed. */
 	void (*release)(struct link *, struct pkt **, unsigned n);
-	/* Sleeps until something may be received, wake_fd is readable (-1: none) or `until`. NULL where
-	 * there is nothing to wait on (simulated links). */
-	void (*wait)(struct link *, int wake_fd, nsec until);
+	/* Before a sleep: arms what wakes the reader and gives a descriptor that becomes readable (level) once something
+	 * may be received; the caller looks with receive once more before it sleeps on it. -1: this link wakes nobody, it
+	 * has to be polled. NULL: as -1 (simulated links). */
+	int (*arm)(struct link *);
+	/* After that sleep. NULL: there is nothing to take back. */
+	void (*disarm)(struct link *);
+	/* The i-th counter of the device itself (a NIC's own statistics ...); false past the end. NULL: none. */
+	bool (*counter)(struct link *, unsigned i, struct link_counter *);
 	void (*close)(struct link *);
 };
 

@@ -54,6 +54,14 @@ struct stack_config {
 	uint8_t ttl;                /* of what we send (RFC 1122 3.2.1.7); 0: 64 */
 	struct tcp_settings tcp;
 	struct ep_host host;
+	/* A host on several cores is one stack a core, all with the same secret and addresses (steer.h). steer NULL: one core. It
+	 * outlives the stacks. */
+	unsigned core;
+	struct steer *steer;
+	/* A datagram that was reassembled here and belongs to another core: takes the packet (data at its IP header, whole) or
+	 * returns false, then it is dropped and counted. NULL on one core. */
+	bool (*redirect)(void *context, struct pkt *, unsigned core);
+	void *redirect_context;
 	/* One line of text for the log (a duplicate address seen ...), without newline; may be NULL. */
 	void (*log)(void *context, const char *line);
 	void *log_context;
@@ -69,6 +77,10 @@ void stack_free(struct stack *);
 /* Interfaces are numbered from 1 (0 is "any"; the loopback interface is made by stack_new and has the number
  * returned by stack_loopback). Returns the number or -errno. */
 int stack_add_link(struct stack *, struct link *, const char *name);
+/* An interface for the frames of one VLAN (IEEE 802.1Q, vid 1..4094) of an interface that has a link of its own. -EEXIST. */
+int stack_add_vlan(struct stack *, int interface, unsigned vid, const char *name);
+/* With its addresses, routes and neighbours; connections over it find no route. Only VLANs: -EINVAL. */
+int stack_remove_vlan(struct stack *, int interface);
 int stack_loopback(const struct stack *);
 /* prefix: bits. Announces the address (gratuitous ARP, RFC 5227) and makes the connected route. */
 int stack_add_address(struct stack *, int interface, const struct ipaddr *, unsigned prefix);
@@ -77,6 +89,8 @@ int stack_remove_address(struct stack *, int interface, const struct ipaddr *);
 int stack_add_route(struct stack *, const struct ipaddr *, unsigned prefix, const struct ipaddr *gateway, int interface);
 int stack_remove_route(struct stack *, const struct ipaddr *, unsigned prefix);
 int stack_add_neighbour(struct stack *, int interface, const struct ipaddr *, const uint8_t mac[6]);  /* permanent */
+/* Forgets it, whatever its state; what waits for it is dropped. -ENOENT. */
+int stack_remove_neighbour(struct stack *, int interface, const struct ipaddr *);
 
 /* Whether a destination is one of our own addresses / has a route at all. */
 bool stack_is_own(const struct stack *, const struct ipaddr *);
@@ -120,11 +134,15 @@ bool stack_walk_routes(const struct stack *, uint32_t *cursor, struct stack_rout
 struct stack_interface {
 	char name[16];
 	struct link *link;
+	unsigned vid;        /* of a VLAN; 0: none */
 	struct ipaddr addr;  /* the first; any: none */
 	unsigned prefix;
 };
 /* By number; false when there is none. */
 bool stack_interface(const struct stack *, int interface, struct stack_interface *);
+
+/* The i-th address of an interface; false past the end. */
+bool stack_interface_address(const struct stack *, int interface, unsigned i, struct ipaddr *, unsigned *prefix);
 
 /* Bytes of memory in use by pools (touched), packets held (reassembly, ARP queues), for leak checks: packets must be 0
  * when all is quiet. */

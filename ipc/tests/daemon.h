@@ -19,6 +19,7 @@ struct report {
 	struct server_stats stats;
 	struct stack_memory memory;
 	char wrong[128];
+	char left[1024];   /* what the stack still has, by states */
 };
 
 static struct report *report;
@@ -33,6 +34,21 @@ static inline pid_t fork_for_test(void)
 	if (pid == 0)
 		setenv("CMOCKA_TEST_ABORT", "1", 1);
 	return pid;
+}
+
+static inline void name_what_is_left(struct stack *s)
+{
+	struct ep_info i;
+	struct stack_counter k;
+	char text[sizeof(report->left)] = "";
+	size_t n = 0;
+
+	for (unsigned j = 0; stack_counter(s, j, &k); j++)
+		if (k.value && n + 1 < sizeof(text)) n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %lu, ", k.name, (unsigned long)k.value);
+
+	for (uint32_t cursor = 0; n + 1 < sizeof(text) && ep_walk(s, &cursor, &i);)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%sS%d own %lx l%u r%u rcvd %lu sent %lu ack %lu;", n ? " " : "", (int)i.state, i.owner, i.local.port, i.peer.port, i.bytes_received, i.bytes_sent, i.bytes_acked);
+	memcpy(report->left, text, sizeof(text));
 }
 
 static inline void daemon_main(void)
@@ -55,6 +71,7 @@ static inline void daemon_main(void)
 			server_sleep_end(w.server);
 			server_stats(w.server, &report->stats);
 			stack_memory(w.stack, &report->memory);
+			name_what_is_left(w.stack);
 			wrong = server_check(w.server);
 			if (wrong)
 				snprintf(report->wrong, sizeof(report->wrong), "%s", wrong);
@@ -136,14 +153,14 @@ static inline int outcome(pid_t pid)
 /* Within a second the daemon has nothing of the dead any more. */
 static inline void all_is_back(uint32_t families)
 {
-	nsec until = client_now() + 3 * NSEC_PER_SEC;
+	nsec until = client_now() + 300 * NSEC_PER_MSEC;
 
 	while (client_now() < until && (report->stats.families != families || (families == 0 && (report->stats.lines ||
 		report->stats.data_lent || report->memory.endpoints || report->stats.sessions))))
 		usleep(5000);
 	if (report->stats.families != families)
-		print_message("# %u families, %u sessions, %u lines, %u endpoints, %u lent, %s\n", report->stats.families,
-			report->stats.sessions, report->stats.lines, report->memory.endpoints, report->memory.extents_lent, report->wrong);
+		print_message("# %u families, %u sessions, %u lines, %u lent: %s %s\n", report->stats.families, report->stats.sessions,
+			report->stats.lines, report->memory.extents_lent, report->left, report->wrong);
 	assert_int_equal(report->stats.families, families);
 	if (families)
 		return;

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which core of a host a packet is for. A host on N cores is N stacks that share nothing but this table: one writer a word,
+ * read by all, changed rarely.
+ *
+ *   TCP         by the Toeplitz hash of its four-tuple as the receiver sees it (Microsoft RSS), so that a NIC can do it: connect chooses a source
+ *               port whose replies come back to its own core; listeners stand on every core. A port that is pinned goes to its home
+ *               instead (an active open from a port that the program chose).
+ *   UDP         to the home of its destination port while a socket is bound there; else by hash
+ *   bind        a port's binds all live on its home core, port modulo cores, where the rules of bind(2) are applied
+ *   ARP         every core learns from a copy; core 0 answers
+ *   ICMP        errors to the core of the flow they quote; echo requests stay where they came in
+ *   fragments   to core 0, which reassembles them and hands the whole to its core (stack_config.redirect)
+ *   the rest    core 0 */
+#ifndef LIGHT_STEER_H
+#define LIGHT_STEER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "addr.h"
+
+#define STEER_CORES 16u
+#define STEER_ALL 0xffu        /* a copy to every core */
+#define STEER_HERE 0xfeu       /* the core that received it */
+
+struct steer {
+	unsigned cores;
+	uint8_t key[52];           /* Toeplitz */
+	uint16_t table_size;       /* a power of two, at most 512 */
+	uint8_t table[512];        /* hash modulo table_size -> core */
+	_Atomic uint8_t tcp_pinned[65536 / 8];  /* bit of a port: its flows go to the home core. Set and cleared by the home core */
+	_Atomic uint8_t udp_bound[65536 / 8];
+};
+
+/* The default key (symmetric use is not needed), a table that deals the cores round. cores 1..STEER_CORES. */
+void steer_init(struct steer *, unsigned cores);
+/* The device's key and table instead, where it has some; table entries must be below cores. */
+void steer_use_rss(struct steer *, const uint8_t *key, unsigned key_bytes, const uint8_t *table, unsigned table_size);
+
+/* Microsoft RSS: TCP or UDP over IPv4; addresses in network order, ports in host order; source and destination as in the packet. */
+uint32_t steer_hash(const struct steer *, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port);
+unsigned steer_tcp(const struct steer *, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port);
+static inline unsigned steer_home(const struct steer *s, uint16_t port)
+{
+	return port % s->cores;
+}
+/* A whole frame, beginning with its Ethernet header (VLAN tags are skipped): a core, STEER_ALL or STEER_HERE. Checks every length. */
+unsigned steer_frame(const struct steer *, const uint8_t *frame, uint32_t len);
+
+#endif
