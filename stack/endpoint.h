@@ -117,6 +117,7 @@ enum ep_option {
 	EP_DEFER_ACCEPT,        /* seconds */
 	EP_NOTSENT_LOWAT, EP_WINDOW_CLAMP,  /* bytes */
 	EP_MTU,                 /* get only: path MTU */
+	EP_SHADOW,              /* 1, before bind: a listener's double on another core than its port's home (steer.h) may bind there */
 	EP_OPTIONS,             /* how many there are */
 };
 int ep_set(struct stack *, ep_id, enum ep_option, int64_t value);
