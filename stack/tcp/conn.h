@@ -132,6 +132,8 @@ struct tcp_listener {
 	uint32_t backlog, queued;
 };
 
+#define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
+
 struct tcp_stack {
 	struct pool conns, listeners, half_opens, time_waits, gaps;
 	struct list ready;
@@ -139,6 +141,7 @@ struct tcp_stack {
 	nsec retry_at; /* a link had no packet: nobody sends before this */
 	struct siphash_key isn_key, ts_key;
 	const struct cc_ops *cc;
+	struct resets *resets;  /* waiting for a link (resets.c) */
 };
 
 static inline struct tcp_conn *conn_of(const struct endpoint *ep)

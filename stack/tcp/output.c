@@ -8,6 +8,7 @@
 
 #include "gaps.h"
 #include "recv.h"
+#include "resets.h"
 #include "timers.h"
 
 #define PROTOCOL_TCP 6
@@ -232,17 +233,7 @@ void output_syn(struct tcp_conn *c)
 
 void output_reset(struct tcp_conn *c)
 {
-	struct output_route route = route_of(c);
-	struct tcp_segment seg = {
-		.source = c->flow.key.local_port,
-		.destination = c->flow.key.remote_port,
-		.seq = bare_seq(c),
-		.flags = SEG_RST,
-	};
-
-	conn_refresh_path(c);
-	count(c->stack, COUNT_TCP_RESETS_SENT);
-	output_bare(c->stack, &route, &seg);
+	resets_send(c, bare_seq(c));
 }
 
 void output_keepalive(struct tcp_conn *c)

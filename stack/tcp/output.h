@@ -21,7 +21,7 @@ bool output_data(struct tcp_conn *, uint32_t seq, uint32_t len, uint8_t flags);
 void output_ack(struct tcp_conn *);
 /* SYN or SYN-ACK of a connection. */
 void output_syn(struct tcp_conn *);
-/* RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>. */
+/* RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, as soon as the link has room. */
 void output_reset(struct tcp_conn *);
 /* SHLD-12: <SEQ=SND.NXT-1><ACK=RCV.NXT><ACK>. */
 void output_keepalive(struct tcp_conn *);

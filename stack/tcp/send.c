@@ -13,7 +13,6 @@
 
 #define BURST_BYTES (256 * 1024) /* a connection may send in one turn, so that others get theirs */
 #define SUPER_FRAME 65160        /* of payload: 64 KB less all headers */
-#define NO_PACKET_WAIT (20 * NSEC_PER_USEC)
 #define CORK_LONGEST (200 * NSEC_PER_MSEC)
 #define OVERRIDE_LEAST (100 * NSEC_PER_MSEC)
 
@@ -181,7 +180,7 @@ static void send_burst(struct tcp_conn *c)
 			restart_after_idle(c);
 		if (!send_planned(c, &plan)) {
 			/* No packet to be had: again in a moment, and by the timer if it comes to that. */
-			c->stack->tcp->retry_at = c->stack->now + NO_PACKET_WAIT;
+			c->stack->tcp->retry_at = c->stack->now + TCP_LINK_WAIT;
 			conn_ready(c);
 			timers_data_sent(c);
 			return;

@@ -13,6 +13,7 @@
 #include "input.h"
 #include "listen.h"
 #include "output.h"
+#include "resets.h"
 #include "send.h"
 
 #define PROTOCOL_TCP 6
@@ -163,7 +164,8 @@ int tcp_init(struct stack *s)
 	list_init(&t->time_wait_age);
 	t->isn_key = siphash_key_for(config->secret, 0x6e7369); /* "isn" */
 	t->ts_key = siphash_key_for(config->secret, 0x7374);    /* "ts" */
-	if (!pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
+	t->resets = resets_new(config->max_endpoints);
+	if (!t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
 	    !pool_init(&t->gaps, sizeof(struct gaps), rare) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
@@ -176,6 +178,7 @@ void tcp_free(struct stack *s)
 {
 	if (!s->tcp)
 		return;
+	resets_free(s->tcp->resets);
 	pool_free(&s->tcp->conns);
 	pool_free(&s->tcp->listeners);
 	pool_free(&s->tcp->gaps);
@@ -187,7 +190,7 @@ void tcp_free(struct stack *s)
 
 nsec tcp_output_due(const struct stack *s)
 {
-	if (list_empty(&s->tcp->ready))
+	if (list_empty(&s->tcp->ready) && !resets_wait(s))
 		return NSEC_NEVER;
 	return s->tcp->retry_at > s->now ? s->tcp->retry_at : s->now;
 }
@@ -199,6 +202,13 @@ unsigned tcp_output_ready(struct stack *s)
 
 	if (s->now < s->tcp->retry_at)
 		return 0;
+	if (resets_wait(s)) {
+		n = resets_flush(s);
+		if (resets_wait(s)) {
+			s->tcp->retry_at = s->now + TCP_LINK_WAIT;
+			return n;
+		}
+	}
 	/* Who becomes ready meanwhile waits for the next turn. */
 	list_init(&batch);
 	list_splice(&batch, &s->tcp->ready);
