@@ -38,16 +38,12 @@ static inline pid_t fork_for_test(void)
 
 static inline void name_what_is_left(struct stack *s)
 {
-	struct ep_info i;
-	struct stack_counter k;
 	char text[sizeof(report->left)] = "";
+	struct ep_info i;
 	size_t n = 0;
 
-	for (unsigned j = 0; stack_counter(s, j, &k); j++)
-		if (k.value && n + 1 < sizeof(text)) n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %lu, ", k.name, (unsigned long)k.value);
-
-	for (uint32_t cursor = 0; n + 1 < sizeof(text) && ep_walk(s, &cursor, &i);)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%sS%d own %lx l%u r%u rcvd %lu sent %lu ack %lu;", n ? " " : "", (int)i.state, i.owner, i.local.port, i.peer.port, i.bytes_received, i.bytes_sent, i.bytes_acked);
+	for (uint32_t cursor = 0; n < sizeof(text) && ep_walk(s, &cursor, &i);)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %u>%u state %d,", i.local.port, i.peer.port, (int)i.state);
 	memcpy(report->left, text, sizeof(text));
 }
 
@@ -150,16 +146,17 @@ static inline int outcome(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Within a second the daemon has nothing of the dead any more. */
+/* The daemon has nothing of the dead any more: within a second, but for what a program had closed before it died and nobody
+ * acknowledged (a full backlog drops the last ACK of a handshake): that is sent again at growing intervals, and then reset. */
 static inline void all_is_back(uint32_t families)
 {
-	nsec until = client_now() + 300 * NSEC_PER_MSEC;
+	nsec until = client_now() + 30 * NSEC_PER_SEC;
 
 	while (client_now() < until && (report->stats.families != families || (families == 0 && (report->stats.lines ||
 		report->stats.data_lent || report->memory.endpoints || report->stats.sessions))))
 		usleep(5000);
 	if (report->stats.families != families)
-		print_message("# %u families, %u sessions, %u lines, %u lent: %s %s\n", report->stats.families, report->stats.sessions,
+		print_message("# %u families, %u sessions, %u lines, %u lent:%s %s\n", report->stats.families, report->stats.sessions,
 			report->stats.lines, report->memory.extents_lent, report->left, report->wrong);
 	assert_int_equal(report->stats.families, families);
 	if (families)
