@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "io/capture.h"
+#include "tools/lightd/backend.h"
 
 #define QUESTION_MAX 255
 
@@ -106,12 +107,15 @@ static void put_hosts(struct json_object *to, struct daemon_state *d)
 
 	for (unsigned i = 0; i < network_hosts(d->network); i++) {
 		struct json_object *row = json_object_new_object();
+		struct stack_interface interface;
+		struct ipaddr none = ipaddr_from_ip4(0);
 		struct stack_memory memory;
-		struct capture_status capture = capture_status(network_capture(d->network, i));
+		struct capture_status capture = capture_status(network_interface(d->network, i, 0)->link[0]);
 
-		stack_memory(network_stack(d->network, i), &memory);
-		put_text(row, "name", d->options->host[i].name);
-		put_addr(row, "address", &d->options->host[i].addr);
+		stack_memory(network_stack(d->network, i, 0), &memory);
+		put_text(row, "name", network_host_name(d->network, i));
+		put_addr(row, "address", stack_interface(network_stack(d->network, i, 0), network_interface(d->network, i, 0)->number,
+							 &interface) ? &interface.addr : &none);
 		put_number(row, "sockets", memory.endpoints);
 		put_number(row, "connections", memory.connections);
 		put_number(row, "half_open", memory.half_open);
@@ -130,8 +134,8 @@ static int answer_status(struct daemon_state *d, struct json_object *to)
 	server_stats(d->server, &s);
 	put_text(to, "version", LIGHT_VERSION);
 	put_number(to, "pid", (uint64_t)getpid());
-	put_text(to, "io", "sim");
-	put_text(to, "poll", d->options->busy ? "busy" : "adaptive");
+	put_text(to, "io", d->options->backend != NULL ? d->options->backend->name : "sim");
+	put_text(to, "poll", options_busy(d->options) ? "busy" : "adaptive");
 	json_object_object_add(to, "uptime_seconds", json_object_new_double((double)(d->now - d->started) / 1e9));
 	json_object_object_add(to, "slept_seconds", json_object_new_double((double)d->slept / 1e9));
 	put_number(to, "turns", d->turns);
@@ -188,7 +192,7 @@ static void answer_ss(struct daemon_state *d, unsigned host, struct json_object 
 	struct json_object *rows = json_object_new_array();
 	struct ep_info info;
 
-	for (uint32_t cursor = 0; ep_walk(network_stack(d->network, host), &cursor, &info);)
+	for (uint32_t cursor = 0; ep_walk(network_stack(d->network, host, 0), &cursor, &info);)
 		json_object_array_add(rows, socket_row(d, &info));
 	json_object_object_add(to, "sockets", rows);
 }
@@ -198,10 +202,10 @@ static void answer_ss(struct daemon_state *d, unsigned host, struct json_object 
 static void answer_stats(struct daemon_state *d, unsigned host, struct json_object *to)
 {
 	struct json_object *counters = json_object_new_object(), *sentences = json_object_new_object();
-	const struct link *link = network_capture(d->network, host);
+	const struct link *link = network_interface(d->network, host, 0)->link[0];
 	struct stack_counter c;
 
-	for (unsigned i = 0; stack_counter(network_stack(d->network, host), i, &c); i++) {
+	for (unsigned i = 0; stack_counter(network_stack(d->network, host, 0), i, &c); i++) {
 		put_number(counters, c.name, c.value);
 		put_text(sentences, c.name, c.sentence);
 	}
@@ -238,7 +242,7 @@ static void put_service(struct json_object *to, const struct daemon_state *d)
 	put_number(service, "lend_refused", s.lend_refused);
 	put_number(service, "adopt_refused", s.adopt_refused);
 	json_object_object_add(to, "service", service);
-	for (int i = 0; i < WIRE_COUNTS; i++)
+	for (int i = 0; i < WIRE_COUNTS && network_wire(d->network) != NULL; i++)
 		put_number(wire, wire_count_name((enum wire_count)i), wire_count(network_wire(d->network), (enum wire_count)i));
 	json_object_object_add(to, "wire", wire);
 }
@@ -248,7 +252,7 @@ static void answer_arp(struct daemon_state *d, unsigned host, struct json_object
 	struct json_object *rows = json_object_new_array();
 	struct stack_neighbour n;
 
-	for (uint32_t cursor = 0; stack_walk_neighbours(network_stack(d->network, host), &cursor, &n);) {
+	for (uint32_t cursor = 0; stack_walk_neighbours(network_stack(d->network, host, 0), &cursor, &n);) {
 		struct json_object *row = json_object_new_object();
 
 		put_addr(row, "address", &n.addr);
@@ -263,7 +267,7 @@ static void answer_arp(struct daemon_state *d, unsigned host, struct json_object
 
 static void answer_route(struct daemon_state *d, unsigned host, struct json_object *to)
 {
-	const struct stack *stack = network_stack(d->network, host);
+	const struct stack *stack = network_stack(d->network, host, 0);
 	struct json_object *rows = json_object_new_array();
 	struct stack_route r;
 
@@ -302,7 +306,7 @@ static int start_capture(struct link *link, int fd, uint32_t snap)
 /* With a descriptor: start writing into it. Without: stop. */
 static int answer_capture(struct daemon_state *d, unsigned host, int fd, uint32_t snap, struct json_object *to)
 {
-	struct link *link = network_capture(d->network, host);
+	struct link *link = network_interface(d->network, host, 0)->link[0];
 	struct capture_status status;
 	int error;
 
@@ -323,7 +327,7 @@ static int host_number(const struct daemon_state *d, const char *name)
 	if (*name == '\0')
 		return 0;
 	for (unsigned i = 0; i < network_hosts(d->network); i++) {
-		if (strcmp(d->options->host[i].name, name) == 0)
+		if (strcmp(network_host_name(d->network, i), name) == 0)
 			return (int)i;
 	}
 	return -1;
@@ -331,7 +335,7 @@ static int host_number(const struct daemon_state *d, const char *name)
 
 static int answer_about_host(struct daemon_state *d, const char *command, unsigned host, struct json_object *to)
 {
-	put_text(to, "host", d->options->host[host].name);
+	put_text(to, "host", network_host_name(d->network, host));
 	if (strcmp(command, "ss") == 0) {
 		answer_ss(d, host, to);
 	} else if (strcmp(command, "stats") == 0) {

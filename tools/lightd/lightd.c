@@ -2,6 +2,7 @@
 /* lightd: owns the network and serves programs. One thread, one loop; everything (requests, packets, timers, new
  * programs, lightctl) happens inside it, because a second thread would wait for whole scheduler slices. */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@
  * at worst twice the best is spent. */
 #define SPIN_BEFORE_SLEEP (50 * NSEC_PER_USEC)
 #define LONGEST_SLEEP (500 * NSEC_PER_MSEC)
+/* Where a link wakes nobody: packets wait this long at most. */
+#define POLLED_SLEEP (500 * NSEC_PER_USEC)
 /* At the end: how long the last FINs and RSTs get to be delivered. */
 #define FAREWELL (20 * NSEC_PER_MSEC)
 
@@ -64,6 +67,15 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static uint64_t cpu_mask(const struct options *o)
+{
+	uint64_t mask = 0;
+
+	for (unsigned i = 0; i < o->cpus; i++)
+		mask |= UINT64_C(1) << o->cpu[i];
+	return mask;
+}
+
 /* The parts of the machine that are worth asking for; none is a reason to stop. */
 static void settle_on_machine(const struct options *o)
 {
@@ -75,13 +87,11 @@ static void settle_on_machine(const struct options *o)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (o->cores == 0)
+	if (o->cpus == 0)
 		return;
 	CPU_ZERO(&set);
-	for (int i = 0; i < 64; i++) {
-		if (o->cores >> i & 1)
-			CPU_SET(i, &set);
-	}
+	for (unsigned i = 0; i < o->cpus; i++)
+		CPU_SET(o->cpu[i], &set);
 	if (sched_setaffinity(0, sizeof set, &set) != 0)
 		refuse(EXIT_REFUSED, "--cores: this machine does not give these CPUs: %s", strerror(errno));
 }
@@ -96,7 +106,8 @@ static struct server *open_server(const struct options *o, struct daemon_state *
 	config.socket_path = o->socket_path;
 	config.mode = o->socket_mode;
 	config.group = o->socket_group;
-	config.daemon_cores = o->cores;
+	config.daemon_cores = cpu_mask(o);
+	config.quota = o->quota;
 	config.log = o->verbose ? log_line : NULL;
 	config.control = control_answer;
 	config.control_context = d;
@@ -113,26 +124,48 @@ static unsigned turn(struct daemon_state *d)
 
 	d->now = now();
 	work = server_turn(d->server, d->now);
-	work += network_turn(d->network, d->now);
+	work += network_turn(d->network, 0, d->now);
 	work += server_publish(d->server);
 	d->turns++;
 	return work;
 }
 
-/* Nothing was to do for a while: sleep until a timer is due, a program rings, or a signal. */
-static void rest(struct daemon_state *d)
+/* Sleeps on what programs ring and on what the links have, with both armed. */
+static void sleep_armed(struct daemon_state *d, nsec until)
 {
-	nsec until = network_deadline(d->network), began = now();
+	struct pollfd p[1 + INTERFACES_MAX] = { { .fd = server_wake_fd(d->server), .events = POLLIN } };
+	int fds[INTERFACES_MAX];
+	struct timespec t;
+	bool polled;
+	unsigned n = network_arm(d->network, 0, fds, &polled);
+	nsec began = now(), left;
 
-	/* A signal may come just before the sleep, where it wakes nobody: then this bounds how late it is seen. */
-	if (until > began + LONGEST_SLEEP)
-		until = began + LONGEST_SLEEP;
-	if (until > began && server_sleep_begin(d->server) && !stopping) {
-		server_sleep(d->server, until);
+	for (unsigned i = 0; i < n; i++)
+		p[1 + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	if (polled && until > began + POLLED_SLEEP)
+		until = began + POLLED_SLEEP;
+	/* What came before the links were armed wakes nobody. */
+	if (until > began && network_turn(d->network, 0, began) == 0 && server_sleep_begin(d->server) && !stopping) {
+		left = until - began;
+		t = (struct timespec){ .tv_sec = (time_t)(left / NSEC_PER_SEC), .tv_nsec = (long)(left % NSEC_PER_SEC) };
+		ppoll(p, 1 + n, &t, NULL);
 		d->sleeps++;
 		d->slept += now() - began;
 	}
 	server_sleep_end(d->server);
+	network_disarm(d->network, 0);
+}
+
+/* Nothing was to do for a while: sleep until a timer is due, a program rings, a packet comes, or a signal. */
+static void rest(struct daemon_state *d)
+{
+	nsec until = network_deadline(d->network, 0), began = now();
+
+	/* A signal may come just before the sleep, where it wakes nobody: then this bounds how late it is seen. */
+	if (until > began + LONGEST_SLEEP)
+		until = began + LONGEST_SLEEP;
+	if (until > began)
+		sleep_armed(d, until);
 }
 
 static void serve(struct daemon_state *d)
@@ -147,7 +180,7 @@ static void serve(struct daemon_state *d)
 		d->idle_turns++;
 		/* A busy daemon has its core for itself. An adaptive one may share it with the very program it waits for:
 		 * whoever can run there goes first, or each would wait for the other's time slice to end. */
-		if (d->options->busy)
+		if (options_busy(d->options))
 			__builtin_ia32_pause();
 		else if (d->now - last_work <= SPIN_BEFORE_SLEEP)
 			sched_yield();
@@ -163,8 +196,8 @@ static void farewell(struct daemon_state *d)
 
 	server_stop(d->server);
 	do
-		network_turn(d->network, now());
-	while (now() < end && network_deadline(d->network) < end);
+		network_turn(d->network, 0, now());
+	while (now() < end && network_deadline(d->network, 0) < end);
 	network_free(d->network);
 	server_free(d->server);
 }
@@ -179,12 +212,13 @@ int main(int argc, char **argv)
 	settle_on_machine(&o);
 	d.started = now();
 	d.server = open_server(&o, &d);
-	d.network = network_new(&o, d.server, log_line);
+	d.network = network_new(&o, &d.server, log_line);
 	if (d.network == NULL) {
 		server_free(d.server);
 		return 1;
 	}
-	fprintf(stderr, "lightd: ready on %s, %u host%s\n", o.socket_path, o.hosts, o.hosts == 1 ? "" : "s");
+	fprintf(stderr, "lightd: ready on %s, %u host%s\n", o.socket_path, network_hosts(d.network),
+		network_hosts(d.network) == 1 ? "" : "s");
 	serve(&d);
 	farewell(&d);
 	return 0;

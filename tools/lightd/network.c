@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The simulated network of a daemon, in real time. */
+/* Hosts, their stacks and links, in real time. */
 #include "tools/lightd/network.h"
 
 #include <errno.h>
@@ -10,16 +10,22 @@
 #include <time.h>
 
 #include "io/capture.h"
+#include "tools/lightd/backend.h"
 
 struct network_host {
-	struct stack *stack;
-	struct link *link;      /* the capture around the wire's port */
+	const char *name;
+	struct stack *stack[STEER_CORES];
+	struct server_host *served[STEER_CORES];
+	unsigned interfaces;
+	struct network_interface *interface;
 };
 
 struct network {
+	unsigned cores, hosts;
+	bool busy;
 	struct wire *wire;
-	unsigned hosts;
-	struct network_host host[HOSTS_MAX];
+	struct network_host *host;
+	void (*log)(void *, const char *);
 };
 
 static nsec clock_nsec(clockid_t id)
@@ -36,72 +42,198 @@ static nsec capture_clock(void *context)
 	return clock_nsec(CLOCK_REALTIME);
 }
 
-static struct wire *make_wire(const struct options *o)
+static int fail(int error, const char *what, const char *why)
 {
-	struct wire_config config = { .ports = o->hosts, .packets = 65536, .mtu = o->mtu, .seed = o->seed };
-	struct wire *w;
+	fprintf(stderr, "lightd: %s: %s\n", what, why);
+	return error;
+}
+
+/* ---- links ---- */
+
+static int make_wire(struct network *n, const struct options *o)
+{
+	struct wire_config config = { .ports = o->hosts, .packets = 65536, .mtu = o->mtu != 0 ? o->mtu : 1500, .seed = o->seed };
 
 	if (o->super_frames)
 		config.flags = LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM;
-	w = wire_new(&config);
-	for (unsigned i = 0; w != NULL && i < o->hosts; i++)
-		wire_impair(w, i, WIRE_UP, &o->impairment);
-	return w;
+	n->wire = wire_new(&config);
+	for (unsigned i = 0; n->wire != NULL && i < o->hosts; i++)
+		wire_impair(n->wire, i, WIRE_UP, &o->impairment);
+	return n->wire != NULL ? 0 : -ENOMEM;
 }
 
-/* One host: its stack is made by the server's rules for memory, and gets its interface and address. 0 or -errno. */
-static int make_host(struct network *n, unsigned number, const struct options *o, struct server *server,
-		     void (*log)(void *, const char *))
+/* Every core's link of an interface. */
+static int wrap(struct network *n, struct network_interface *i, struct link *first)
 {
-	const struct host_option *h = &o->host[number];
 	const struct capture_config capture = { .clock = capture_clock };
-	struct network_host *host = &n->host[number];
+
+	for (unsigned core = 0; core < n->cores; core++) {
+		i->link[core] = capture_new(core == 0 ? first : i->device->ops->queue(i->device, core), &capture);
+		if (i->link[core] == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int open_interface(struct network *n, const struct options *o, const struct interface_option *wanted, struct network_interface *i)
+{
+	struct device_config config = { .queues = n->cores, .mtu = wanted->mtu != 0 ? wanted->mtu : o->mtu, .wake = !n->busy, .log = n->log };
+	char why[DEVICE_WHY] = "";
+	int error;
+
+	memcpy(i->name, wanted->name, sizeof i->name);
+	i->backend = wanted->backend != NULL ? wanted->backend : o->backend;
+	error = i->backend->start(o, why);
+	if (error == 0)
+		error = i->backend->open(o, wanted, &config, &i->device, why);
+	if (error < 0)
+		return fail(error, i->name, why);
+	return wrap(n, i, i->device->ops->queue(i->device, 0));
+}
+
+static int make_interfaces(struct network *n, const struct options *o, struct network_host *h, unsigned number)
+{
+	int error = 0;
+
+	h->interface = calloc(n->wire != NULL ? 1 : o->interfaces, sizeof *h->interface);
+	if (h->interface == NULL)
+		return -ENOMEM;
+	if (n->wire != NULL) {
+		h->interfaces = 1;
+		strcpy(h->interface->name, "sim0");
+		return wrap(n, h->interface, wire_link(n->wire, number));
+	}
+	for (unsigned i = 0; i < o->interfaces && error == 0; i++) {
+		h->interfaces = i + 1;
+		error = open_interface(n, o, &o->interface[i], &h->interface[i]);
+	}
+	return error;
+}
+
+/* ---- stacks ---- */
+
+static int make_stack(struct network *n, const struct options *o, struct network_host *h, struct server *server, unsigned core,
+		      const uint8_t secret[16])
+{
 	struct stack_config config;
-	struct server_host *served;
-	int error = server_add_host(server, h->name, &served);
+	int error = server_add_host(server, h->name, &h->served[core]);
 
 	if (error < 0)
 		return error;
 	stack_config_init(&config);
 	config.name = h->name;
 	config.max_endpoints = o->sockets;
-	config.host = server_host_calls(served);
-	config.log = log;
+	config.host = server_host_calls(h->served[core]);
+	config.log = n->log;
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
-	/* Sequence numbers and ports must be hard to guess even where the network's chance is seeded (RFC 6528, 6056). */
-	if (getrandom(config.secret, sizeof config.secret, 0) != (ssize_t)sizeof config.secret)
-		return -errno;
-	host->stack = stack_new(&config);
-	host->link = capture_new(wire_link(n->wire, number), &capture);
-	if (host->stack == NULL || host->link == NULL)
+	if (o->cc != NULL)
+		config.tcp.cc = o->cc;
+	memcpy(config.secret, secret, sizeof config.secret);
+	h->stack[core] = stack_new(&config);
+	if (h->stack[core] == NULL)
 		return -ENOMEM;
-	stack_at(host->stack, clock_nsec(CLOCK_MONOTONIC));
-	error = stack_add_link(host->stack, host->link, "sim0");
-	if (error > 0)
-		error = stack_add_address(host->stack, error, &h->addr, 24);
-	if (error < 0)
-		return error;
-	server_host_start(served, host->stack);
+	stack_at(h->stack[core], clock_nsec(CLOCK_MONOTONIC));
+	for (unsigned i = 0; i < h->interfaces; i++) {
+		h->interface[i].number = stack_add_link(h->stack[core], h->interface[i].link[core], h->interface[i].name);
+		if (h->interface[i].number < 0)
+			return h->interface[i].number;
+	}
 	return 0;
 }
 
-unsigned network_turn(struct network *n, nsec now)
+static int add_addresses(struct stack *s, int interface, const struct address_option *list, unsigned n)
+{
+	int error = 0;
+
+	for (unsigned a = 0; a < n && error == 0; a++)
+		error = stack_add_address(s, interface, &list[a].addr, list[a].prefix);
+	return error;
+}
+
+/* The interface that a name says, or whose network has the address. */
+static int interface_for(const struct options *o, const struct network_host *h, const char *name, const struct ipaddr *addr)
+{
+	for (unsigned i = 0; i < h->interfaces; i++) {
+		const struct interface_option *wanted = &o->interface[i];
+
+		if (*name != '\0' && strcmp(name, h->interface[i].name) == 0)
+			return h->interface[i].number;
+		for (unsigned a = 0; *name == '\0' && a < wanted->addresses; a++) {
+			uint32_t differ = ipaddr_ip4(&wanted->address[a].addr) ^ ipaddr_ip4(addr);
+
+			if (__builtin_bswap32(differ) >> (32 - wanted->address[a].prefix) == 0)
+				return h->interface[i].number;
+		}
+	}
+	return -ENETUNREACH;
+}
+
+static int configure(const struct options *o, struct network_host *h, struct stack *s)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < h->interfaces && error == 0; i++)
+		error = add_addresses(s, h->interface[i].number, o->interface[i].address, o->interface[i].addresses);
+	for (unsigned i = 0; i < o->routes && error == 0; i++) {
+		const struct route_option *r = &o->route[i];
+		int number = interface_for(o, h, r->interface, &r->gateway);
+
+		error = number < 0 ? number : stack_add_route(s, &r->to, r->prefix, &r->gateway, number);
+	}
+	for (unsigned i = 0; i < o->neighbours && error == 0; i++) {
+		const struct neighbour_option *n = &o->neighbour[i];
+		int number = interface_for(o, h, n->interface, &n->addr);
+
+		error = number < 0 ? number : stack_add_neighbour(s, number, &n->addr, n->mac);
+	}
+	return error;
+}
+
+/* One host: its stacks are made by the server's rules for memory, and get interfaces and addresses. 0 or -errno. */
+static int make_host(struct network *n, unsigned number, const struct options *o, struct server **servers)
+{
+	struct network_host *h = &n->host[number];
+	uint8_t secret[16];
+	int error;
+
+	h->name = n->wire != NULL ? o->host[number].name : o->name != NULL ? o->name : "light";
+	error = make_interfaces(n, o, h, number);
+	/* Sequence numbers and ports must be hard to guess even where the network's chance is seeded (RFC 6528, 6056). */
+	if (error == 0 && getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
+		return -errno;
+	for (unsigned core = 0; core < n->cores && error == 0; core++) {
+		error = make_stack(n, o, h, servers[core], core, secret);
+		if (error == 0 && n->wire != NULL)
+			error = stack_add_address(h->stack[core], h->interface->number, &o->host[number].addr, 24);
+		else if (error == 0)
+			error = configure(o, h, h->stack[core]);
+		if (error == 0)
+			server_host_start(h->served[core], h->stack[core]);
+	}
+	return error == 0 ? network_tell_devices(n, number) : error;
+}
+
+/* ---- turns ---- */
+
+unsigned network_turn(struct network *n, unsigned core, nsec now)
 {
 	unsigned work = 0;
 
-	wire_advance(n->wire, now);
+	if (n->wire != NULL && core == 0)
+		wire_advance(n->wire, now);
 	for (unsigned i = 0; i < n->hosts; i++)
-		work += stack_turn(n->host[i].stack, now);
+		work += stack_turn(n->host[i].stack[core], now);
 	return work;
 }
 
-nsec network_deadline(const struct network *n)
+nsec network_deadline(const struct network *n, unsigned core)
 {
-	nsec earliest = wire_deadline(n->wire);
+	nsec earliest = n->wire != NULL && core == 0 ? wire_deadline(n->wire) : NSEC_NEVER;
 
 	for (unsigned i = 0; i < n->hosts; i++) {
-		nsec due = wire_queued(n->wire, i) > 0 ? 0 : stack_deadline(n->host[i].stack);
+		bool queued = n->wire != NULL && core == 0 && wire_queued(n->wire, i) > 0;
+		nsec due = queued ? 0 : stack_deadline(n->host[i].stack[core]);
 
 		if (due < earliest)
 			earliest = due;
@@ -109,19 +241,63 @@ nsec network_deadline(const struct network *n)
 	return earliest;
 }
 
+unsigned network_arm(struct network *n, unsigned core, int *fds, bool *polled)
+{
+	unsigned count = 0;
+
+	*polled = false;
+	for (unsigned i = 0; n->wire == NULL && i < n->host->interfaces; i++) {
+		struct link *link = n->host->interface[i].link[core];
+		int fd = link->ops->arm != NULL ? link->ops->arm(link) : -1;
+
+		if (fd >= 0)
+			fds[count++] = fd;
+		else
+			*polled = true;
+	}
+	return count;
+}
+
+void network_disarm(struct network *n, unsigned core)
+{
+	for (unsigned i = 0; n->wire == NULL && i < n->host->interfaces; i++) {
+		struct link *link = n->host->interface[i].link[core];
+
+		if (link->ops->disarm != NULL)
+			link->ops->disarm(link);
+	}
+}
+
+/* ---- looking in ---- */
+
 unsigned network_hosts(const struct network *n)
 {
 	return n->hosts;
 }
 
-struct stack *network_stack(const struct network *n, unsigned host)
+unsigned network_cores(const struct network *n)
 {
-	return n->host[host].stack;
+	return n->cores;
 }
 
-struct link *network_capture(const struct network *n, unsigned host)
+const char *network_host_name(const struct network *n, unsigned host)
 {
-	return n->host[host].link;
+	return n->host[host].name;
+}
+
+struct stack *network_stack(const struct network *n, unsigned host, unsigned core)
+{
+	return n->host[host].stack[core];
+}
+
+struct server_host *network_served(const struct network *n, unsigned host, unsigned core)
+{
+	return n->host[host].served[core];
+}
+
+struct network_interface *network_interface(const struct network *n, unsigned host, unsigned i)
+{
+	return i < n->host[host].interfaces ? &n->host[host].interface[i] : NULL;
 }
 
 const struct wire *network_wire(const struct network *n)
@@ -129,30 +305,87 @@ const struct wire *network_wire(const struct network *n)
 	return n->wire;
 }
 
+static void add_wanted(struct afxdp_wanted *w, const struct ipaddr *a)
+{
+	if (ipaddr_is_ip4(a) && !ipaddr_is_any(a) && w->addresses < sizeof w->ip4 / sizeof w->ip4[0])
+		w->ip4[w->addresses++] = ipaddr_ip4(a);
+}
+
+int network_tell_devices(const struct network *n, unsigned host)
+{
+	int first = 0;
+
+	for (unsigned i = 0; i < n->host[host].interfaces; i++) {
+		struct network_interface *f = &n->host[host].interface[i];
+		struct afxdp_wanted wanted = { 0 };
+		struct stack_interface s;
+		int error = 0;
+
+		for (int k = 1; stack_interface(n->host[host].stack[0], k, &s); k++) {
+			if (s.link == f->link[0])
+				add_wanted(&wanted, &s.addr);
+		}
+		if (f->device != NULL)
+			error = f->backend->want(f->device, &wanted);
+		first = first != 0 ? first : error;
+	}
+	return first;
+}
+
+/* ---- the end ---- */
+
+static void close_interface(struct network *n, struct network_interface *i)
+{
+	char line[128];
+	uint32_t out;
+
+	for (unsigned core = 0; core < n->cores; core++) {
+		if (i->link[core] != NULL)
+			capture_free(i->link[core]);
+	}
+	if (i->device == NULL)
+		return;
+	out = i->device->ops->outstanding(i->device);
+	if (out != 0) {
+		snprintf(line, sizeof line, "%s: %u packets did not come back", i->name, out);
+		n->log(NULL, line);
+	}
+	i->device->ops->close(i->device);
+}
+
 void network_free(struct network *n)
 {
-	for (unsigned i = 0; i < n->hosts; i++) {
-		if (n->host[i].stack != NULL)
-			stack_free(n->host[i].stack);
-		if (n->host[i].link != NULL)
-			capture_free(n->host[i].link);
+	for (unsigned h = 0; h < n->hosts; h++) {
+		for (unsigned core = 0; core < n->cores; core++) {
+			if (n->host[h].stack[core] != NULL)
+				stack_free(n->host[h].stack[core]);
+		}
+		for (unsigned i = 0; i < n->host[h].interfaces; i++)
+			close_interface(n, &n->host[h].interface[i]);
+		free(n->host[h].interface);
 	}
+	for (unsigned i = 0; backend_at(i) != NULL; i++)
+		backend_at(i)->stop();
 	if (n->wire != NULL)
 		wire_free(n->wire);
+	free(n->host);
 	free(n);
 }
 
-struct network *network_new(const struct options *o, struct server *server, void (*log)(void *, const char *))
+struct network *network_new(const struct options *o, struct server **servers, void (*log)(void *, const char *))
 {
 	struct network *n = calloc(1, sizeof *n);
 	int error = -ENOMEM;
 
-	if (n != NULL)
-		n->wire = make_wire(o);
-	if (n != NULL && n->wire != NULL) {
-		error = 0;
-		for (; error == 0 && n->hosts < o->hosts; n->hosts++)
-			error = make_host(n, n->hosts, o, server, log);
+	if (n != NULL) {
+		*n = (struct network){ .cores = o->queues, .log = log, .busy = options_busy(o) };
+		n->host = calloc(o->backend == NULL ? o->hosts : 1, sizeof *n->host);
+	}
+	if (n != NULL && n->host != NULL)
+		error = o->backend == NULL ? make_wire(n, o) : 0;
+	for (unsigned wanted = o->backend == NULL ? o->hosts : 1; error == 0 && n->hosts < wanted;) {
+		n->hosts++;
+		error = make_host(n, n->hosts - 1, o, servers);
 	}
 	if (error == 0)
 		return n;
