@@ -5,48 +5,15 @@
 
 #include <string.h>
 
+#include "layer4.h"
 #include "stack/base/checksum.h"
 
 #define ETH_HEADER 14u
-#define VLAN_TAG 4u
-#define VLAN_TAGS 2
-#define IP4_MIN 20u
 #define TCP_MIN 20u
-#define TCP_CSUM 16u
-#define UDP_CSUM 6u
-
-struct place {
-	uint32_t at;        /* of the layer-4 header, from data; 0: not IPv4, or a fragment */
-	uint8_t protocol;
-};
-
-static uint16_t load16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static struct place find_layer_4(const struct pkt *p)
-{
-	uint32_t ip = ETH_HEADER, header;
-
-	for (int i = 0; i < VLAN_TAGS && ip + VLAN_TAG <= p->len; i++) {
-		uint16_t type = load16(p->data + ip - 2);
-
-		if (type != 0x8100 && type != 0x88a8)
-			break;
-		ip += VLAN_TAG;
-	}
-	if (p->len < ip + IP4_MIN || load16(p->data + ip - 2) != 0x0800 || p->data[ip] >> 4 != 4)
-		return (struct place){ 0 };
-	header = (p->data[ip] & 15u) * 4;
-	if (header < IP4_MIN || p->len < ip + header || (load16(p->data + ip + 6) & 0x3fff) != 0)
-		return (struct place){ 0 };
-	return (struct place){ .at = ip + header, .protocol = p->data[ip + 9] };
-}
 
 /* The bytes come from memory, so they are as good as a checksum over them; unless it is some inner header's (a tunnel)
  * or of a protocol whose reader always looks: then it is computed here. */
-static enum vnet_verdict read_partial(const struct virtio_net_hdr *h, struct pkt *p, struct place l4, bool offloads)
+static enum vnet_verdict read_partial(const struct virtio_net_hdr *h, struct pkt *p, const struct layer4 *l4, bool offloads)
 {
 	uint32_t field = (uint32_t)h->csum_start + h->csum_offset;
 	uint16_t sum;
@@ -55,8 +22,7 @@ static enum vnet_verdict read_partial(const struct virtio_net_hdr *h, struct pkt
 		return VNET_BAD_CSUM;
 	p->csum_start = h->csum_start;
 	p->csum_offset = h->csum_offset;
-	if (offloads && l4.at == h->csum_start
-	    && ((l4.protocol == 6 && h->csum_offset == TCP_CSUM) || (l4.protocol == 17 && h->csum_offset == UDP_CSUM))) {
+	if (offloads && l4->csum_offset != 0 && l4->at == h->csum_start && l4->csum_offset == h->csum_offset) {
 		p->flags |= PKT_CSUM_GOOD;
 		return VNET_OK;
 	}
@@ -69,19 +35,17 @@ static enum vnet_verdict read_partial(const struct virtio_net_hdr *h, struct pkt
 	return VNET_COMPLETED;
 }
 
-static enum vnet_verdict read_gso(const struct virtio_net_hdr *h, struct pkt *p, struct place l4, bool offloads)
+static enum vnet_verdict read_gso(const struct virtio_net_hdr *h, struct pkt *p, const struct layer4 *l4, bool offloads)
 {
 	uint32_t header;
 
 	/* Only TUN_F_TSO4 was offered: no ECN bit, no UDP, no IPv6. */
 	if (!offloads || h->gso_type != VIRTIO_NET_HDR_GSO_TCPV4 || h->gso_size == 0 || !(p->flags & PKT_CSUM_GOOD))
 		return VNET_BAD_GSO;
-	if (l4.at == 0 || l4.protocol != 6 || l4.at + TCP_MIN > p->len)
+	header = layer4_tcp_header(p, l4);
+	if (header == 0)
 		return VNET_BAD_GSO;
-	header = (p->data[l4.at + 12] >> 4) * 4u;
-	if (header < TCP_MIN || l4.at + header > p->len)
-		return VNET_BAD_GSO;
-	p->header_len = (uint16_t)(l4.at + header);
+	p->header_len = (uint16_t)header;
 	p->gso_size = h->gso_size;
 	return VNET_OK;
 }
@@ -89,20 +53,20 @@ static enum vnet_verdict read_gso(const struct virtio_net_hdr *h, struct pkt *p,
 enum vnet_verdict vnet_read(const struct virtio_net_hdr *h, struct pkt *p, bool offloads)
 {
 	enum vnet_verdict v = VNET_OK;
-	struct place l4;
+	struct layer4 l4;
 
 	if (!(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && h->gso_type == VIRTIO_NET_HDR_GSO_NONE) {
 		if (offloads && h->flags & VIRTIO_NET_HDR_F_DATA_VALID)
 			p->flags |= PKT_CSUM_GOOD;
 		return VNET_OK;
 	}
-	l4 = find_layer_4(p);
+	l4 = layer4_find(p);
 	if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-		v = read_partial(h, p, l4, offloads);
+		v = read_partial(h, p, &l4, offloads);
 	else if (offloads && h->flags & VIRTIO_NET_HDR_F_DATA_VALID)
 		p->flags |= PKT_CSUM_GOOD;
 	if (v == VNET_OK && h->gso_type != VIRTIO_NET_HDR_GSO_NONE)
-		v = read_gso(h, p, l4, offloads);
+		v = read_gso(h, p, &l4, offloads);
 	return v;
 }
 
