@@ -8,6 +8,7 @@
 #include "wire.h"
 
 #define IP4_HEADER 20u
+#define TAGGED_HEADERS (IP4_HEADER + (uint32_t)(sizeof(struct eth_header) + sizeof(struct vlan_tag)))
 #define OPTION_LOOSE_ROUTE 131
 #define OPTION_STRICT_ROUTE 137
 
@@ -241,12 +242,22 @@ static int send_copied(struct stack *s, struct interface *i, struct pkt *p, cons
 	return result;
 }
 
+/* A connection keeps its path when it finds none instead of it: its address, or the way, may have gone (or its interface's number now means
+ * another one). Nothing is sent then, as on Linux, until it gives up or they come back. */
+static bool still_leads(struct stack *s, const struct path *path)
+{
+	struct path fresh;
+
+	return path->generation == s->route_generation ||
+	       (route_find(s, &path->source, &path->destination, &fresh) == 0 && fresh.interface == path->interface);
+}
+
 int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
 {
 	struct interface *i = stack_interface_or_null(s, send->path->interface);
 	bool fits = p->gso_size || p->len + IP4_HEADER <= send->path->mtu;
 
-	if (!i) {
+	if (!i || !still_leads(s, send->path)) {
 		pkt_drop(s, p, DROP_IP_NO_ROUTE);
 		return -ENETUNREACH;
 	}
@@ -254,7 +265,8 @@ int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
 		pkt_drop(s, p, DROP_IP_TOO_LONG);
 		return -EMSGSIZE;
 	}
-	if (!fits || p->link != i->link) {
+	/* A received packet that turns round into a VLAN may lack the room for a tag that it did not come with. */
+	if (!fits || p->link != i->link || (i->vid && pkt_headroom(p) < TAGGED_HEADERS)) {
 		CHECK(!p->gso_size && !(p->flags & PKT_CSUM_PARTIAL));
 		return send_copied(s, i, p, send);
 	}

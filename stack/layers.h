@@ -9,7 +9,6 @@
 /* stack.c: out-queues. */
 /* Takes the packet: sent with the burst, or dropped when the link has no carrier or takes no more. */
 void interface_transmit(struct stack *, struct interface *, struct pkt *);
-void interface_flush(struct stack *, struct interface *);
 void stack_log(struct stack *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* eth.c */
@@ -29,6 +28,8 @@ void neighbours_free(struct stack *);
 /* To the neighbour last sent to, if it is this one and nothing is in doubt; false: neighbour_send must look. */
 bool neighbour_send_recent(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
 int neighbour_send(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
+/* All of an interface that goes. */
+void neighbours_forget(struct stack *, const struct interface *);
 /* What an ARP packet tells. solicited: a reply to us; create: also when unknown. */
 void neighbour_learn(struct stack *, struct interface *, uint32_t ip, const uint8_t mac[6], bool solicited, bool create);
 const char *neighbours_check(const struct stack *);
@@ -44,6 +45,8 @@ bool route_is_any_broadcast(const struct stack *, uint32_t);
 /* Our address for talking to a neighbour on an interface; 0: none. */
 uint32_t route_source(const struct interface *, uint32_t neighbour);
 void route_changed(struct stack *);
+/* Takes its addresses and every route that leaves by it. */
+void route_interface_gone(struct stack *, struct interface *);
 
 /* pmtu.c */
 bool pmtu_init(struct stack *);

@@ -182,11 +182,13 @@ static int prepare(struct stack *s, struct endpoint *ep, struct request *r, stru
 		if (error)
 			return error == -EADDRINUSE ? -EAGAIN : error;
 	}
-	if (ipaddr_is_any(&r->source) && stack_is_own(s, &ep->local.addr))
+	if (ipaddr_is_any(&r->source) && !ipaddr_is_any(&ep->local.addr) && !route_to_many(s, &ep->local.addr))
 		r->source = ep->local.addr;
 	error = route_find(s, ipaddr_is_any(&r->source) ? NULL : &r->source, &r->to.addr, path);
+	if (error == -EADDRNOTAVAIL && !ipaddr_is_any(&r->source))
+		return -EINVAL;  /* as Linux: the socket's address is no longer, or never was, ours */
 	if (!error && ep->mtu_discover == PMTU_PROBE)
-		path->mtu = s->interfaces[path->interface]->link->mtu;
+		path->mtu = interface_mtu(s->interfaces[path->interface]);
 	return error;
 }
 
