@@ -22,6 +22,9 @@ struct backend {
 	void (*thread_end)(void);
 	/* After the last device was closed. */
 	void (*stop)(void);
+	/* Devices whose time is not ours (--read): when the next frame is due, NSEC_NEVER after the last; and what the time is now. */
+	nsec (*replay_next)(struct device *);
+	void (*replay_clock)(struct device *, nsec);
 };
 
 /* By the name; NULL: unknown, or not built: then *known says which. "sim" is none of them. */

@@ -101,7 +101,7 @@ static void put_programs(struct json_object *to, const struct server *server)
 	json_object_object_add(to, "programs", programs);
 }
 
-static void put_hosts(struct json_object *to, struct daemon_state *d)
+static void put_hosts(struct json_object *to, struct daemon *d)
 {
 	struct json_object *hosts = json_object_new_array();
 
@@ -127,22 +127,22 @@ static void put_hosts(struct json_object *to, struct daemon_state *d)
 	json_object_object_add(to, "hosts", hosts);
 }
 
-static int answer_status(struct daemon_state *d, struct json_object *to)
+static int answer_status(struct daemon *d, struct json_object *to)
 {
 	struct server_stats s;
 
-	server_stats(d->server, &s);
+	server_stats(d->server[0], &s);
 	put_text(to, "version", LIGHT_VERSION);
 	put_number(to, "pid", (uint64_t)getpid());
 	put_text(to, "io", d->options->backend != NULL ? d->options->backend->name : "sim");
 	put_text(to, "poll", options_busy(d->options) ? "busy" : "adaptive");
-	json_object_object_add(to, "uptime_seconds", json_object_new_double((double)(d->now - d->started) / 1e9));
-	json_object_object_add(to, "slept_seconds", json_object_new_double((double)d->slept / 1e9));
-	put_number(to, "turns", d->turns);
-	put_number(to, "idle_turns", d->idle_turns);
-	put_number(to, "sleeps", d->sleeps);
+	json_object_object_add(to, "uptime_seconds", json_object_new_double((double)(d->core[0].now - d->started) / 1e9));
+	json_object_object_add(to, "slept_seconds", json_object_new_double((double)d->core[0].stats.slept / 1e9));
+	put_number(to, "turns", d->core[0].stats.turns);
+	put_number(to, "idle_turns", d->core[0].stats.idle_turns);
+	put_number(to, "sleeps", d->core[0].stats.sleeps);
 	put_hosts(to, d);
-	put_programs(to, d->server);
+	put_programs(to, d->server[0]);
 	return 0;
 }
 
@@ -171,7 +171,7 @@ static void put_stream(struct json_object *row, const struct ep_info *i)
 		put_text(row, "cc", i->cc);
 }
 
-static struct json_object *socket_row(const struct daemon_state *d, const struct ep_info *i)
+static struct json_object *socket_row(const struct daemon *d, const struct ep_info *i)
 {
 	struct json_object *row = json_object_new_object();
 
@@ -181,13 +181,13 @@ static struct json_object *socket_row(const struct daemon_state *d, const struct
 	put_number(row, "send_queue", i->send_queued);
 	put_name(row, "local", &i->local);
 	put_name(row, "peer", &i->peer);
-	put_number(row, "pid", i->ep != 0 ? (uint64_t)server_owner_pid(d->server, i->owner) : 0);
+	put_number(row, "pid", i->ep != 0 ? (uint64_t)server_owner_pid(d->server[0], i->owner) : 0);
 	if (i->type == EP_STREAM && i->state != TCP_LISTEN && i->ep != 0)
 		put_stream(row, i);
 	return row;
 }
 
-static void answer_ss(struct daemon_state *d, unsigned host, struct json_object *to)
+static void answer_ss(struct daemon *d, unsigned host, struct json_object *to)
 {
 	struct json_object *rows = json_object_new_array();
 	struct ep_info info;
@@ -199,7 +199,7 @@ static void answer_ss(struct daemon_state *d, unsigned host, struct json_object 
 
 /* ---- stats, arp, route ---- */
 
-static void answer_stats(struct daemon_state *d, unsigned host, struct json_object *to)
+static void answer_stats(struct daemon *d, unsigned host, struct json_object *to)
 {
 	struct json_object *counters = json_object_new_object(), *sentences = json_object_new_object();
 	const struct link *link = network_interface(d->network, host, 0)->link[0];
@@ -218,12 +218,12 @@ static void answer_stats(struct daemon_state *d, unsigned host, struct json_obje
 	json_object_object_add(to, "sentences", sentences);
 }
 
-static void put_service(struct json_object *to, const struct daemon_state *d)
+static void put_service(struct json_object *to, const struct daemon *d)
 {
 	struct json_object *service = json_object_new_object(), *wire = json_object_new_object();
 	struct server_stats s;
 
-	server_stats(d->server, &s);
+	server_stats(d->server[0], &s);
 	put_number(service, "families", s.families);
 	put_number(service, "sessions", s.sessions);
 	put_number(service, "lines", s.lines);
@@ -247,7 +247,7 @@ static void put_service(struct json_object *to, const struct daemon_state *d)
 	json_object_object_add(to, "wire", wire);
 }
 
-static void answer_arp(struct daemon_state *d, unsigned host, struct json_object *to)
+static void answer_arp(struct daemon *d, unsigned host, struct json_object *to)
 {
 	struct json_object *rows = json_object_new_array();
 	struct stack_neighbour n;
@@ -265,7 +265,7 @@ static void answer_arp(struct daemon_state *d, unsigned host, struct json_object
 	json_object_object_add(to, "neighbours", rows);
 }
 
-static void answer_route(struct daemon_state *d, unsigned host, struct json_object *to)
+static void answer_route(struct daemon *d, unsigned host, struct json_object *to)
 {
 	const struct stack *stack = network_stack(d->network, host, 0);
 	struct json_object *rows = json_object_new_array();
@@ -304,7 +304,7 @@ static int start_capture(struct link *link, int fd, uint32_t snap)
 }
 
 /* With a descriptor: start writing into it. Without: stop. */
-static int answer_capture(struct daemon_state *d, unsigned host, int fd, uint32_t snap, struct json_object *to)
+static int answer_capture(struct daemon *d, unsigned host, int fd, uint32_t snap, struct json_object *to)
 {
 	struct link *link = network_interface(d->network, host, 0)->link[0];
 	struct capture_status status;
@@ -322,7 +322,7 @@ static int answer_capture(struct daemon_state *d, unsigned host, int fd, uint32_
 }
 
 /* The number of the host named; "" is the first; -1: none. */
-static int host_number(const struct daemon_state *d, const char *name)
+static int host_number(const struct daemon *d, const char *name)
 {
 	if (*name == '\0')
 		return 0;
@@ -333,7 +333,7 @@ static int host_number(const struct daemon_state *d, const char *name)
 	return -1;
 }
 
-static int answer_about_host(struct daemon_state *d, const char *command, unsigned host, struct json_object *to)
+static int answer_about_host(struct daemon *d, const char *command, unsigned host, struct json_object *to)
 {
 	put_text(to, "host", network_host_name(d->network, host));
 	if (strcmp(command, "ss") == 0) {
@@ -351,7 +351,7 @@ static int answer_about_host(struct daemon_state *d, const char *command, unsign
 	return 0;
 }
 
-static int answer(struct daemon_state *d, const struct server_question *q, char *text, struct json_object *to)
+static int answer(struct daemon *d, const struct server_question *q, char *text, struct json_object *to)
 {
 	char *save = NULL, *command = strtok_r(text, " \n", &save);
 	const char *host_name = strtok_r(NULL, " \n", &save), *number = strtok_r(NULL, " \n", &save);

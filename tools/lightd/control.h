@@ -4,17 +4,9 @@
 #define LIGHT_TOOLS_LIGHTD_CONTROL_H
 
 #include "ipc/server.h"
-#include "tools/lightd/network.h"
+#include "tools/lightd/core.h"
 
-struct daemon_state {
-	const struct options *options;
-	struct server *server;
-	struct network *network;
-	nsec started, now, slept;
-	uint64_t turns, idle_turns, sleeps;
-};
-
-/* For server_config.control; the context is the struct daemon_state. */
+/* For server_config.control; the context is the struct daemon. */
 int control_answer(void *context, const struct server_question *, struct server_answer *);
 
 #endif
