@@ -81,7 +81,7 @@ uint32_t steer_hash(const struct steer *s, uint32_t source, uint32_t destination
 	return add4(&s->adds[0], source) ^ add4(&s->adds[4], destination) ^ add4(&s->adds[8], ports);
 }
 
-static unsigned by_hash(const struct steer *s, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port)
+unsigned steer_by_hash(const struct steer *s, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port)
 {
 	return s->table[steer_hash(s, source, destination, source_port, destination_port) & (s->table_size - 1u)];
 }
@@ -90,7 +90,7 @@ unsigned steer_tcp(const struct steer *s, uint32_t source, uint32_t destination,
 {
 	if (steer_tcp_pinned(s, destination_port))
 		return steer_home(s, destination_port);
-	return by_hash(s, source, destination, source_port, destination_port);
+	return steer_by_hash(s, source, destination, source_port, destination_port);
 }
 
 /* ---- a frame ---- */
@@ -162,7 +162,7 @@ static unsigned steer_ip4(const struct steer *s, const uint8_t *packet, uint32_t
 		return steer_home(s, port);
 	if (ip->protocol == PROTOCOL_UDP && port == DHCP_CLIENT)
 		return CORE_DEFAULT;
-	return spread ? STEER_HERE : by_hash(s, ip->source, ip->destination, be16(ports->source), port);
+	return spread ? STEER_HERE : steer_by_hash(s, ip->source, ip->destination, be16(ports->source), port);
 }
 
 static unsigned steer(const struct steer *s, const uint8_t *frame, uint32_t len, bool spread)

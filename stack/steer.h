@@ -12,8 +12,8 @@
  *   fragments   to core 0, which reassembles them and hands the whole to its core (stack_config.redirect)
  *   the rest    core 0: answers to DHCP, too, while no socket is bound to its port
  *
- * Why a pinned port breaks nobody: unbound streams connect only from ports whose home is their own core, so that of all flows from a port
- * that is not listened on, none lives on another core than its home. */
+ * Why a pinned port breaks nobody: unbound streams connect only from ports whose home is their own core, and nobody pins a port that is
+ * listened on, so that none of the port's flows lives on another core than its home. */
 #ifndef LIGHT_STEER_H
 #define LIGHT_STEER_H
 
@@ -45,6 +45,8 @@ void steer_use_rss(struct steer *, const uint8_t *key, unsigned key_bytes, const
 
 /* Microsoft RSS: TCP or UDP over IPv4; addresses in network order, ports in host order; source and destination as in the packet. */
 uint32_t steer_hash(const struct steer *, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port);
+/* The core by the hash alone, and by what is pinned now too. */
+unsigned steer_by_hash(const struct steer *, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port);
 unsigned steer_tcp(const struct steer *, uint32_t source, uint32_t destination, uint16_t source_port, uint16_t destination_port);
 static inline unsigned steer_home(const struct steer *s, uint16_t port)
 {
