@@ -82,7 +82,7 @@ static void push_tag(struct pkt *p, uint16_t vid, uint16_t type)
 	memcpy(p->data, tag, sizeof(tag));
 }
 
-void eth_send(struct stack *s, struct interface *i, struct pkt *p, const uint8_t destination[6], uint16_t type)
+void eth_push(const struct interface *i, struct pkt *p, const uint8_t destination[6], const uint8_t source[6], uint16_t type)
 {
 	uint32_t shortest = ETH_FRAME_MIN;
 	struct eth_header *eth;
@@ -99,13 +99,18 @@ void eth_send(struct stack *s, struct interface *i, struct pkt *p, const uint8_t
 	p->header_len += (uint16_t)sizeof(*eth);
 	eth = (struct eth_header *)p->data;
 	memcpy(eth->destination, destination, 6);
-	memcpy(eth->source, i->link->mac, 6);
+	memcpy(eth->source, source, 6);
 	eth->type = be16(type);
 	/* RFC 894: padded with zeros, never with what the memory held before. */
 	if (p->len < shortest && pkt_tailroom(p) >= shortest - p->len) {
 		memset(p->data + p->len, 0, shortest - p->len);
 		p->len = shortest;
 	}
+}
+
+void eth_send(struct stack *s, struct interface *i, struct pkt *p, const uint8_t destination[6], uint16_t type)
+{
+	eth_push(i, p, destination, i->link->mac, type);
 	interface_transmit(s, i, p);
 }
 

@@ -103,6 +103,9 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 
 	count(s, COUNT_IP_RECEIVED);
 	reason = check_header(p, &header_len, &total);
+	/* What a host sends itself is as it was on the loopback interface when another of its cores hands it over. */
+	if (reason == DROP_REASONS && (p->flags & PKT_REDIRECTED) && route_is_own(s, ip->source))
+		i = s->interfaces[s->loopback_number];
 	if (reason == DROP_REASONS && (link_broadcast || ip->source != i->accepted_source ||
 				       ip->destination != i->accepted_destination ||
 				       i->accepted_generation != s->route_generation))
@@ -128,7 +131,7 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 	}
 	if (ip->fragment & be16(IP4_MF | IP4_OFFSET))
 		fragment_receive(s, p, &rx);
-	else
+	else if (!s->config.steer || !i->loopback || !core_took(s, p, &rx))
 		ip4_deliver(s, p, &rx);
 }
 
@@ -159,7 +162,9 @@ static uint16_t next_id(struct stack *s, const struct ip_send *send)
 	uint64_t hash = siphash13_words(&s->port_key, send->path->source.halves[1], send->path->destination.halves[1],
 					send->protocol);
 
-	return s->ip_ids[hash % (sizeof(s->ip_ids) / sizeof(s->ip_ids[0]))]++;
+	uint16_t *counter = &s->ip_ids[hash % (sizeof(s->ip_ids) / sizeof(s->ip_ids[0]))];
+
+	return (uint16_t)((*counter += s->ip_id_step) - s->ip_id_step);
 }
 
 static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)

@@ -14,6 +14,8 @@ void stack_log(struct stack *, const char *format, ...) __attribute__((format(pr
 /* eth.c */
 void eth_receive(struct stack *, struct interface *, struct pkt *);
 void eth_send(struct stack *, struct interface *, struct pkt *, const uint8_t destination[6], uint16_t type);
+/* The header, with the interface's VLAN tag, and padding. */
+void eth_push(const struct interface *, struct pkt *, const uint8_t destination[6], const uint8_t source[6], uint16_t type);
 void eth_multicast_mac(uint32_t group, uint8_t mac[6]);
 
 /* arp.c */
@@ -66,6 +68,11 @@ void fragment_receive(struct stack *, struct pkt *, const struct ip_received *);
 uint32_t fragments_held(const struct stack *);
 size_t fragments_bytes(const struct stack *);
 const char *fragments_check(const struct stack *);
+
+/* redirect.c */
+/* A datagram that is whole only here (data at layer 4, its IP header right before it): true when another core has it now, or it was
+ * dropped because that core could not take it; false: it is for this core. */
+bool core_took(struct stack *, struct pkt *, const struct ip_received *);
 
 /* icmp.c */
 /* The same as a received ICMP error of this type and code, about a packet of ours that never left (data at its IP header). */

@@ -195,6 +195,11 @@ unsigned steer_frame_spread(const struct steer *s, const uint8_t *frame, uint32_
 	return steer(s, frame, len, true);
 }
 
+unsigned steer_packet(const struct steer *s, const uint8_t *packet, uint32_t len)
+{
+	return steer_ip4(s, packet, len, false);
+}
+
 /* ---- what the home core says of its ports ---- */
 
 static void set(_Atomic uint8_t *bits, uint16_t port, bool on)

@@ -54,6 +54,8 @@ static inline unsigned steer_home(const struct steer *s, uint16_t port)
 }
 /* A whole frame, beginning with its Ethernet header (VLAN tags are skipped): a core, STEER_ALL or STEER_HERE. Checks every length. */
 unsigned steer_frame(const struct steer *, const uint8_t *frame, uint32_t len);
+/* The same for an IP packet, from its header on. */
+unsigned steer_packet(const struct steer *, const uint8_t *packet, uint32_t len);
 /* The same where a device with this key and table has spread the frame: what only the hash of its own addresses and ports decides is
  * STEER_HERE. */
 unsigned steer_frame_spread(const struct steer *, const uint8_t *frame, uint32_t len);
