@@ -13,47 +13,12 @@
 #include <rte_errno.h>
 #include <rte_interrupts.h>
 
-#define PACKETS 8192u
-#define PACKETS_MOST (1u << 22)
-#define CACHE 256u              /* mbufs in hand of the thread of a queue */
-#define RING 1024u
-#define SUPER_TX_RING 512u      /* of 64 KB packets: 32 MB in the ring */
-#define SUPER_SPARE 512u        /* beside those in the ring */
-#define SUPER_FOR_CHAINS 256u   /* only received ones are large */
-#define MTU_LEAST 576u
-#define MTU_MOST 9000u
-#define FRAME_EXTRA (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
-#define BUFFER_LEAST 2048u      /* behind the headroom; PMDs of NICs want at least this for an ordinary frame */
-#define TX_SUMS (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
-#define RX_SUMS (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
-#define RSS_WANTED (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP)
-
-/* What is decided before the port is touched. */
-struct plan {
-	const struct dpdk_config *config;
-	struct rte_eth_dev_info info;
-	struct rte_eth_conf conf;
-	uint16_t queues, mtu, rx_ring, tx_ring;
-	uint32_t packets, supers;
-	uint8_t rss_key[52];
-};
-
 static struct dpdk_port *port_of(struct device *d)
 {
 	return (struct dpdk_port *)(void *)d;
 }
 
-/* A sentence and the PMD's own words, if it said some. */
-static int fail(char why[DEVICE_WHY], int error, const struct dpdk_port *port, const char *what)
-{
-	const char *said = dpdk_last_errors();
-
-	snprintf(why, DEVICE_WHY, "DPDK port %u (%s): %s: %s%s%.*s", port->id, port->device.name, what, strerror(-error),
-		*said ? ": " : "", 100, said);
-	return error;
-}
-
-static int find_port(const struct dpdk_config *c, struct plan *plan, char why[DEVICE_WHY])
+static int find_port(const struct dpdk_config *c, struct rte_eth_dev_info *info, char why[DEVICE_WHY])
 {
 	const char *said;
 
@@ -67,114 +32,11 @@ static int find_port(const struct dpdk_config *c, struct plan *plan, char why[DE
 			rte_eth_dev_count_avail(), *said ? ": " : " (--vdev=net_..., or a NIC bound to vfio-pci)", 80, said);
 		return -ENODEV;
 	}
-	if (rte_eth_dev_info_get((uint16_t)c->port, &plan->info) != 0) {
+	if (rte_eth_dev_info_get((uint16_t)c->port, info) != 0) {
 		snprintf(why, DEVICE_WHY, "DPDK port %u does not say what it can do", c->port);
 		return -EIO;
 	}
 	return 0;
-}
-
-static int choose_mtu(struct dpdk_port *port, struct plan *plan, char why[DEVICE_WHY])
-{
-	const struct rte_eth_dev_info *info = &plan->info;
-	uint32_t least = RTE_MAX(MTU_LEAST, info->min_mtu), most = MTU_MOST, overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
-	uint16_t present = 0;
-
-	if (info->max_mtu != UINT16_MAX && info->max_mtu != 0) {
-		most = RTE_MIN(most, info->max_mtu);
-		if (info->max_rx_pktlen > info->max_mtu)
-			overhead = info->max_rx_pktlen - info->max_mtu;
-	}
-	/* The PMD checks whole frames too, with an overhead of its own. */
-	if (info->max_rx_pktlen > overhead)
-		most = RTE_MIN(most, info->max_rx_pktlen - overhead);
-	plan->mtu = plan->config->device.mtu;
-	if (plan->mtu == 0) {
-		rte_eth_dev_get_mtu(port->id, &present);
-		plan->mtu = (uint16_t)RTE_MIN(present ? present : RTE_ETHER_MTU, most);
-	}
-	if (plan->mtu >= least && plan->mtu <= most)
-		return 0;
-	snprintf(why, DEVICE_WHY, "DPDK port %u (%s): an MTU of %u bytes is not possible, %s takes %u to %u", port->id,
-		port->device.name, plan->mtu, info->driver_name, least, most);
-	return -EINVAL;
-}
-
-static int choose_rings(struct dpdk_port *port, struct plan *plan, char why[DEVICE_WHY])
-{
-	const struct dpdk_config *c = plan->config;
-	bool super = port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO;
-	uint32_t least;
-	int error;
-
-	plan->rx_ring = c->rx_ring ? c->rx_ring : RING;
-	plan->tx_ring = c->tx_ring ? c->tx_ring : super ? SUPER_TX_RING : RING;
-	error = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &plan->rx_ring, &plan->tx_ring);
-	if (error)
-		return fail(why, error, port, "its rings cannot be sized");
-	if ((c->rx_ring && c->rx_ring != plan->rx_ring) || (c->tx_ring && c->tx_ring != plan->tx_ring))
-		dpdk_log(port, "rings of %u and %u descriptors, as the PMD allows", plan->rx_ring, plan->tx_ring);
-	least = plan->rx_ring + (super ? 0 : plan->tx_ring) + 2 * CACHE + 2 * DPDK_BURST;
-	plan->packets = c->packets ? c->packets : RTE_MAX(PACKETS, least);
-	if (super)
-		plan->supers = plan->tx_ring + SUPER_SPARE;
-	else if (port->rx_offloads & RTE_ETH_RX_OFFLOAD_SCATTER)
-		plan->supers = SUPER_FOR_CHAINS;
-	if (plan->packets >= least && plan->packets <= PACKETS_MOST)
-		return 0;
-	snprintf(why, DEVICE_WHY, "DPDK port %u (%s): %u packets are not possible with these rings, %u to %u are", port->id,
-		port->device.name, plan->packets, least, PACKETS_MOST);
-	return -EINVAL;
-}
-
-/* Room of a received frame in one mbuf; with chains where the PMD fills no buffer of that size. */
-static uint32_t buffer_bytes(const struct plan *plan)
-{
-	uint32_t frame = plan->mtu + FRAME_EXTRA + RTE_ETHER_CRC_LEN;
-
-	return RTE_ALIGN_CEIL(RTE_MAX(frame, BUFFER_LEAST), RTE_CACHE_LINE_SIZE) + RTE_PKTMBUF_HEADROOM;
-}
-
-static void choose_offloads(struct dpdk_port *port, struct plan *plan)
-{
-	uint64_t rx = plan->info.rx_offload_capa, tx = plan->info.tx_offload_capa;
-
-	if ((rx & RX_SUMS) == RX_SUMS)
-		port->rx_offloads |= rx & (RX_SUMS | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
-	if ((tx & TX_SUMS) == TX_SUMS)
-		port->tx_offloads |= tx & (TX_SUMS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
-	if (port->tx_offloads && tx & RTE_ETH_TX_OFFLOAD_TCP_TSO)
-		port->tx_offloads |= tx & (RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
-	/* Frees without a look at each mbuf: all that is sent must come from one pool, so there must be only one. */
-	else if (!(rx & RTE_ETH_RX_OFFLOAD_SCATTER))
-		port->tx_offloads |= tx & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-	/* Merged frames are asked for where the stack may take them: with LINK_TSO, checksums looked at. */
-	if (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO && port->rx_offloads && rx & RTE_ETH_RX_OFFLOAD_TCP_LRO)
-		port->rx_offloads |= RTE_ETH_RX_OFFLOAD_TCP_LRO;
-	port->rx_offloads |= rx & RTE_ETH_RX_OFFLOAD_SCATTER;
-}
-
-static void choose_conf(struct dpdk_port *port, struct plan *plan)
-{
-	uint64_t spread = plan->info.flow_type_rss_offloads & RSS_WANTED;
-	struct rte_eth_conf *conf = &plan->conf;
-
-	memcpy(plan->rss_key, dpdk_rss_key, sizeof(plan->rss_key));
-	conf->rxmode.mtu = plan->mtu;
-	conf->rxmode.offloads = port->rx_offloads;
-	conf->txmode.offloads = port->tx_offloads;
-	if (port->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO)
-		conf->rxmode.max_lro_pkt_size = plan->info.max_lro_pkt_size;
-	if (plan->queues > 1 && spread) {
-		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf->rx_adv_conf.rss_conf.rss_hf = spread;
-		if (plan->info.hash_key_size >= 40 && plan->info.hash_key_size <= sizeof(plan->rss_key)) {
-			conf->rx_adv_conf.rss_conf.rss_key = plan->rss_key;
-			conf->rx_adv_conf.rss_conf.rss_key_len = plan->info.hash_key_size;
-		}
-	}
-	conf->intr_conf.lsc = plan->info.dev_flags && *plan->info.dev_flags & RTE_ETH_DEV_INTR_LSC;
-	conf->intr_conf.rxq = plan->config->device.wake;
 }
 
 static void fill_packet(struct rte_mempool *pool, void *context, void *object, unsigned i)
@@ -198,16 +60,16 @@ static struct rte_mempool *make_pool(const struct dpdk_port *port, unsigned queu
 	struct rte_mempool *pool;
 
 	snprintf(name, sizeof(name), "light_%u_%u_%s", port->id, queue, kind);
-	pool = rte_pktmbuf_pool_create(name, n, RTE_MIN(CACHE, n / 4), DPDK_PRIVATE, (uint16_t)bytes,
+	pool = rte_pktmbuf_pool_create(name, n, RTE_MIN(DPDK_CACHE, n / 4), DPDK_PRIVATE, (uint16_t)bytes,
 		rte_eth_dev_socket_id(port->id));
 	if (pool)
 		rte_mempool_obj_iter(pool, fill_packet, NULL);
 	return pool;
 }
 
-static int make_pools(struct dpdk_port *port, const struct plan *plan, char why[DEVICE_WHY])
+static int make_pools(struct dpdk_port *port, const struct dpdk_plan *plan, char why[DEVICE_WHY])
 {
-	uint32_t bytes = buffer_bytes(plan);
+	uint32_t bytes = plan->buffer_bytes;
 	unsigned i;
 
 	for (i = 0; i < plan->queues; i++) {
@@ -229,7 +91,7 @@ static int make_pools(struct dpdk_port *port, const struct plan *plan, char why[
 }
 
 /* Some PMDs refuse interrupts only here; then without. */
-static int configure(struct dpdk_port *port, struct plan *plan)
+static int configure(struct dpdk_port *port, struct dpdk_plan *plan)
 {
 	int error = rte_eth_dev_configure(port->id, plan->queues, plan->queues, &plan->conf);
 
@@ -240,7 +102,7 @@ static int configure(struct dpdk_port *port, struct plan *plan)
 	return error;
 }
 
-static int set_queues(struct dpdk_port *port, struct plan *plan)
+static int set_queues(struct dpdk_port *port, struct dpdk_plan *plan)
 {
 	struct rte_eth_rxconf rx = plan->info.default_rxconf;
 	struct rte_eth_txconf tx = plan->info.default_txconf;
@@ -257,31 +119,42 @@ static int set_queues(struct dpdk_port *port, struct plan *plan)
 	return error;
 }
 
-static int set_up(struct dpdk_port *port, struct plan *plan, char why[DEVICE_WHY])
+/* PMDs without a hand in the interface's MTU take it from the configuration. */
+static int set_mtu(struct dpdk_port *port, const struct dpdk_plan *plan)
 {
-	uint16_t present = 0;
+	int error = rte_eth_dev_set_mtu(port->id, plan->pmd_mtu);
+
+	if (error && error != -ENOTSUP)
+		return error;
+	if (port->kernel_mtu == 0 || dpdk_kernel_mtu(plan->info.if_index) == plan->mtu)
+		return 0;
+	return dpdk_set_kernel_mtu(plan->info.if_index, plan->mtu);
+}
+
+static int set_up(struct dpdk_port *port, struct dpdk_plan *plan, char why[DEVICE_WHY])
+{
+	const char *said;
 	int error;
 
 	error = configure(port, plan);
 	if (error)
-		return fail(why, error, port, "cannot be configured");
-	error = choose_rings(port, plan, why);
-	if (!error)
-		error = make_pools(port, plan, why);
+		return dpdk_fail(why, error, port, "cannot be configured");
+	error = make_pools(port, plan, why);
 	if (error)
 		return error;
 	error = set_queues(port, plan);
 	if (error)
-		return fail(why, error, port, "its queues cannot be made");
-	/* PMDs without a hand in the interface's MTU take it from the configuration. */
-	rte_eth_dev_get_mtu(port->id, &present);
-	error = rte_eth_dev_set_mtu(port->id, plan->mtu);
-	if (error && (error != -ENOTSUP || (present != 0 && present < plan->mtu)))
-		return fail(why, error, port, "its MTU cannot be set");
+		return dpdk_fail(why, error, port, "its queues cannot be made");
+	error = set_mtu(port, plan);
+	if (error)
+		return dpdk_fail(why, error, port, "its MTU cannot be set");
 	error = rte_eth_dev_start(port->id);
 	if (error)
-		return fail(why, error, port, "does not start");
+		return dpdk_fail(why, error, port, "does not start");
 	port->started = true;
+	said = dpdk_last_errors();      /* net_virtio_user starts even if its peer refuses */
+	if (*said)
+		dpdk_log(port, "while starting: %s", said);
 	error = plan->config->promiscuous ? rte_eth_promiscuous_enable(port->id) : rte_eth_promiscuous_disable(port->id);
 	if (error && plan->config->promiscuous)
 		dpdk_log(port, "the PMD has no promiscuous mode: %s", strerror(-error));
@@ -301,46 +174,56 @@ static int carrier_changed(uint16_t id, enum rte_eth_event_type type, void *cont
 	return 0;
 }
 
-/* A descriptor for arm, of the queues whose PMD has receive interrupts. */
-static void prepare_wake(struct dpdk_port *port, const struct plan *plan)
+/* A descriptor for arm, if the PMD has receive interrupts. One that has nothing to enable (net_tap) is woken by its
+ * descriptor alone. */
+static bool prepare_queue(struct dpdk_queue *q)
+{
+	int error;
+
+	q->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (q->epoll < 0)
+		return false;
+	if (rte_eth_dev_rx_intr_ctl_q(q->port_id, q->queue_id, q->epoll, RTE_INTR_EVENT_ADD, NULL) == 0) {
+		error = rte_eth_dev_rx_intr_enable(q->port_id, q->queue_id);
+		q->enables = error == 0;
+		if (!error)
+			rte_eth_dev_rx_intr_disable(q->port_id, q->queue_id);
+		if (!error || error == -ENOTSUP)
+			return true;
+		rte_eth_dev_rx_intr_ctl_q(q->port_id, q->queue_id, q->epoll, RTE_INTR_EVENT_DEL, NULL);
+	}
+	close(q->epoll);
+	q->epoll = -1;
+	return false;
+}
+
+static void prepare_wake(struct dpdk_port *port, const struct dpdk_plan *plan)
 {
 	unsigned i, able = 0;
 
-	for (i = 0; i < port->device.queues && plan->conf.intr_conf.rxq; i++) {
-		struct dpdk_queue *q = &port->queues[i];
-
-		q->epoll = epoll_create1(EPOLL_CLOEXEC);
-		if (q->epoll >= 0 && rte_eth_dev_rx_intr_ctl_q(port->id, (uint16_t)i, q->epoll, RTE_INTR_EVENT_ADD, NULL) == 0 &&
-		    rte_eth_dev_rx_intr_enable(port->id, (uint16_t)i) == 0) {
-			rte_eth_dev_rx_intr_disable(port->id, (uint16_t)i);
-			able++;
-			continue;
-		}
-		if (q->epoll >= 0)
-			close(q->epoll);
-		q->epoll = -1;
-	}
+	dpdk_quiet(true);
+	for (i = 0; i < port->device.queues && plan->conf.intr_conf.rxq; i++)
+		able += prepare_queue(&port->queues[i]);
+	dpdk_quiet(false);
 	if (plan->config->device.wake && able < port->device.queues)
 		dpdk_log(port, "the PMD has no receive interrupts: the port has to be polled");
 	dpdk_last_errors();
 }
 
-static void set_links(struct dpdk_port *port, const struct plan *plan)
+static void set_links(struct dpdk_port *port, const struct dpdk_plan *plan)
 {
 	struct rte_ether_addr mac = { 0 };
 	uint32_t flags = 0;
 	unsigned i;
 
 	rte_eth_macaddr_get(port->id, &mac);
-	if (rte_is_zero_ether_addr(&mac)) {     /* net_ring has none */
+	if (rte_is_zero_ether_addr(&mac) || port->quirk->lends_mac)     /* net_ring has none */
 		rte_eth_random_addr(mac.addr_bytes);
-		rte_eth_dev_default_mac_addr_set(port->id, &mac);
-	}
-	if ((port->tx_offloads & TX_SUMS) == TX_SUMS)
+	if ((port->tx_offloads & DPDK_TX_SUMS) == DPDK_TX_SUMS)
 		flags |= LINK_TX_CSUM;
 	if (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO)
 		flags |= LINK_TSO;
-	if ((port->rx_offloads & RX_SUMS) == RX_SUMS)
+	if ((port->rx_offloads & DPDK_RX_SUMS) == DPDK_RX_SUMS)
 		flags |= LINK_RX_CSUM;
 	for (i = 0; i < port->device.queues; i++) {
 		struct dpdk_queue *q = &port->queues[i];
@@ -355,11 +238,11 @@ static void set_links(struct dpdk_port *port, const struct plan *plan)
 		q->queue_id = (uint16_t)i;
 		q->rx_sums = flags & LINK_RX_CSUM;
 		q->ip_sum_for_tso = port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
-		q->frame_most = plan->mtu + FRAME_EXTRA;
+		q->frame_most = plan->mtu + DPDK_FRAME_EXTRA;
 	}
 }
 
-static void tell_what_is_missing(const struct dpdk_port *port, const struct plan *plan)
+static void tell_what_is_missing(const struct dpdk_port *port, const struct dpdk_plan *plan)
 {
 	uint32_t flags = port->queues[0].link.flags;
 
@@ -397,7 +280,7 @@ static void end_pool(const struct dpdk_port *port, struct rte_mempool *pool, uns
 	if (!pool)
 		return;
 	missing = pool->size - rte_mempool_avail_count(pool);
-	if (missing == 0)
+	if (missing == 0 || (port->quirk->keeps_fill_ring && port->started && port->queues[queue].held == 0))
 		rte_mempool_free(pool);
 	else
 		dpdk_log(port, "%u packets of queue %u have not come back", missing, queue);
@@ -421,6 +304,8 @@ static void device_close(struct device *d)
 		free(q->xstats);
 		free(q->xstat_names);
 	}
+	if (port->kernel_mtu && dpdk_kernel_mtu(port->if_index) != port->kernel_mtu)
+		dpdk_set_kernel_mtu(port->if_index, port->kernel_mtu);
 	if (port->started)
 		rte_eth_dev_stop(port->id);
 	/* A port whose opening failed is left to be tried again. */
@@ -439,7 +324,7 @@ static const struct device_ops device_ops = {
 	.close = device_close,
 };
 
-static struct dpdk_port *new_port(const struct dpdk_config *c)
+static struct dpdk_port *new_port(const struct dpdk_config *c, const struct rte_eth_dev_info *info)
 {
 	struct dpdk_port *port = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(sizeof(*port), RTE_CACHE_LINE_SIZE));
 	char name[RTE_ETH_NAME_MAX_LEN] = "";
@@ -453,7 +338,8 @@ static struct dpdk_port *new_port(const struct dpdk_config *c)
 	port->device.ops = &device_ops;
 	port->device.backend = "dpdk";
 	port->id = (uint16_t)c->port;
-	port->wake = c->device.wake;
+	port->quirk = dpdk_quirk_of(info->driver_name);
+	port->if_index = info->if_index;
 	port->log = c->device.log;
 	port->log_context = c->device.log_context;
 	port->carrier_logged = UINT32_MAX;
@@ -464,31 +350,27 @@ static struct dpdk_port *new_port(const struct dpdk_config *c)
 
 int dpdk_open(const struct dpdk_config *c, struct device **out, char why[DEVICE_WHY])
 {
-	struct plan plan = { .config = c };
+	struct dpdk_plan plan = { .config = c };
 	struct dpdk_port *port;
 	int error;
 
-	error = find_port(c, &plan, why);
+	error = find_port(c, &plan.info, why);
 	if (error)
 		return error;
 	if (c->device.queues < 1 || c->device.queues > DEVICE_QUEUES) {
 		snprintf(why, DEVICE_WHY, "%u queues are not possible, 1 to %u are", c->device.queues, DEVICE_QUEUES);
 		return -EINVAL;
 	}
-	port = new_port(c);
+	port = new_port(c, &plan.info);
 	if (!port) {
 		snprintf(why, DEVICE_WHY, "memory is short");
 		return -ENOMEM;
 	}
 	dpdk_last_errors();
-	plan.queues = (uint16_t)RTE_MIN(c->device.queues, RTE_MIN(plan.info.max_rx_queues, plan.info.max_tx_queues));
+	error = dpdk_make_plan(port, &plan, why);
 	port->device.queues = plan.queues;
-	choose_offloads(port, &plan);
-	error = choose_mtu(port, &plan, why);
-	if (!error) {
-		choose_conf(port, &plan);
+	if (!error)
 		error = set_up(port, &plan, why);
-	}
 	if (error) {
 		device_close(&port->device);
 		return error;

@@ -21,6 +21,7 @@
 static struct {
 	pthread_mutex_t lock;      /* of `errors`: drivers report from the EAL's threads too */
 	bool starting, started, ended;
+	_Atomic bool quiet;
 	bool verbose;              /* --log-level was given: everything goes to stderr */
 	int stderr_fd;             /* while starting: where stderr led before */
 	size_t used;
@@ -61,7 +62,7 @@ static ssize_t take_message(void *context, const char *text, size_t n)
 	pthread_mutex_lock(&eal.lock);
 	if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR)
 		remember(text, n);
-	if (!eal.starting || eal.verbose) {
+	if ((!eal.starting && !atomic_load(&eal.quiet)) || eal.verbose) {
 		ssize_t done = write(eal.stderr_fd >= 0 ? eal.stderr_fd : STDERR_FILENO, text, n);
 
 		(void)done;     /* nobody is left to be told */
@@ -85,6 +86,11 @@ const char *dpdk_last_errors(void)
 bool dpdk_is_started(void)
 {
 	return eal.started;
+}
+
+void dpdk_quiet(bool quiet)
+{
+	atomic_store(&eal.quiet, quiet);
 }
 
 static bool is_option(const char *argument, const char *name)

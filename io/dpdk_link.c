@@ -240,7 +240,7 @@ static int dpdk_arm(struct link *l)
 {
 	struct dpdk_queue *q = queue_of(l);
 
-	if (q->epoll < 0 || rte_eth_dev_rx_intr_enable(q->port_id, q->queue_id) != 0)
+	if (q->epoll < 0 || (q->enables && rte_eth_dev_rx_intr_enable(q->port_id, q->queue_id) != 0))
 		return -1;
 	q->armed = true;
 	return q->epoll;
@@ -254,7 +254,8 @@ static void dpdk_disarm(struct link *l)
 	if (!q->armed)
 		return;
 	q->armed = false;
-	rte_eth_dev_rx_intr_disable(q->port_id, q->queue_id);
+	if (q->enables)
+		rte_eth_dev_rx_intr_disable(q->port_id, q->queue_id);
 	/* Takes what woke us off the PMD's own descriptor, in the way it wants. */
 	while (rte_epoll_wait(q->epoll, &event, 1, 0) > 0)
 		;

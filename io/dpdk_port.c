@@ -6,6 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 /* Microsoft's key of the RSS specification, whose hashes everybody can check, and twelve bytes more for the PMDs with longer ones. */
 const uint8_t dpdk_rss_key[52] = {
@@ -14,6 +19,51 @@ const uint8_t dpdk_rss_key[52] = {
 	0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01,
 	0xfa, 0x8b, 0x36, 0xc9, 0x50, 0x1d, 0xe4, 0x72, 0xf6, 0x0b, 0x93, 0x5e, 0xc7,
 };
+
+static const struct dpdk_quirk quirks[] = {
+	{ .driver = "net_af_packet", .declares_little = true, .has_slots = true },
+	{ .driver = "net_memif", .declares_little = true },
+	{ .driver = "net_tap", .declares_little = true, .lends_mac = true },
+	{ .driver = "net_vhost", .merges = true },
+	{ .driver = "net_af_xdp", .keeps_fill_ring = true },
+	{ .driver = "" },
+};
+
+const struct dpdk_quirk *dpdk_quirk_of(const char *driver)
+{
+	unsigned i = 0;
+
+	while (quirks[i].driver[0] && strcmp(quirks[i].driver, driver) != 0)
+		i++;
+	return &quirks[i];
+}
+
+static int ask_kernel(unsigned if_index, unsigned long request, struct ifreq *r)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error;
+
+	if (fd < 0)
+		return -errno;
+	error = if_index && if_indextoname(if_index, r->ifr_name) && ioctl(fd, request, r) == 0 ? 0 : -errno;
+	close(fd);
+	return error;
+}
+
+unsigned dpdk_kernel_mtu(unsigned if_index)
+{
+	struct ifreq r = { 0 };
+
+	if (if_index == 0 || ask_kernel(if_index, SIOCGIFMTU, &r) != 0 || r.ifr_mtu < 0)
+		return 0;
+	return (unsigned)r.ifr_mtu;
+}
+
+int dpdk_set_kernel_mtu(unsigned if_index, unsigned mtu)
+{
+	struct ifreq r = { .ifr_mtu = (int)mtu };
+
+	return ask_kernel(if_index, SIOCSIFMTU, &r);
+}
 
 void dpdk_log(const struct dpdk_port *port, const char *format, ...)
 {
@@ -28,6 +78,15 @@ void dpdk_log(const struct dpdk_port *port, const char *format, ...)
 	vsnprintf(line + n, sizeof(line) - (size_t)n, format, list);
 	va_end(list);
 	port->log(port->log_context, line);
+}
+
+int dpdk_fail(char why[DEVICE_WHY], int error, const struct dpdk_port *port, const char *what)
+{
+	const char *said = dpdk_last_errors();
+
+	snprintf(why, DEVICE_WHY, "DPDK port %u (%s): %s: %s%s%.*s", port->id, port->device.name, what, strerror(-error),
+		*said ? ": " : "", 100, said);
+	return error;
 }
 
 void dpdk_carrier(struct dpdk_port *port)

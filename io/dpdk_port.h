@@ -27,6 +27,16 @@ _Static_assert(sizeof(struct pkt) % RTE_MBUF_PRIV_ALIGN == 0, "the private area 
 
 struct dpdk_port;
 
+/* Where a PMD does not say what holds for it. Facts of DPDK 22.11. */
+struct dpdk_quirk {
+	const char *driver;
+	bool declares_little;     /* declares frames of 1,518 bytes, and takes what its buffers have room for */
+	bool has_slots;           /* whose size is an argument that bounds the MTU */
+	bool lends_mac;           /* its MAC is that of the kernel's end: ours must be another */
+	bool merges;              /* may give 64 KB frames in chains without declaring LRO */
+	bool keeps_fill_ring;     /* does not free what the kernel had to fill when it is closed */
+};
+
 /* What happened to packets here, beside link.stats; names in dpdk_counters.c. */
 struct dpdk_counts {
 	uint64_t no_packet;       /* asked for and not lent: the pool was dry */
@@ -56,7 +66,7 @@ struct dpdk_queue {
 	struct rte_mbuf *stash[DPDK_BURST_MIN];
 	struct dpdk_counts counts;
 	int epoll;                     /* what arm gives; -1: this PMD wakes nobody */
-	bool armed;
+	bool armed, enables;           /* enables: arm has to tell the PMD, and not only to look at its descriptor */
 	struct rte_eth_xstat *xstats;      /* snapshot of all, taken when the 0th counter is asked for */
 	struct rte_eth_xstat_name *xstat_names;
 	unsigned xstat_count;
@@ -67,14 +77,30 @@ struct dpdk_port {
 	uint16_t id;
 	bool started;
 	bool lsc;                  /* the PMD tells when the carrier changes */
-	bool wake;                 /* receive interrupts were asked for */
 	_Atomic uint32_t carrier;
 	uint32_t carrier_logged;
-	uint16_t mtu;
+	const struct dpdk_quirk *quirk;
+	unsigned if_index, kernel_mtu; /* of the kernel's interface below, as it was before; 0: none */
 	uint64_t rx_offloads, tx_offloads;
 	void (*log)(void *context, const char *line);
 	void *log_context;
 	struct dpdk_queue queues[DEVICE_QUEUES];
+};
+
+#define DPDK_CACHE 256u              /* mbufs in hand of the thread of a queue */
+#define DPDK_FRAME_EXTRA (RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN)
+#define DPDK_TX_SUMS (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
+#define DPDK_RX_SUMS (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
+
+/* What is decided before the port is touched. */
+struct dpdk_plan {
+	const struct dpdk_config *config;
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf;
+	uint16_t queues, rx_ring, tx_ring;
+	uint16_t mtu, pmd_mtu;         /* pmd_mtu: what the PMD is told; less where it declares little */
+	uint32_t packets, supers, buffer_bytes;
+	uint8_t rss_key[52];
 };
 
 static inline struct pkt *dpdk_pkt(struct rte_mbuf *m)
@@ -90,6 +116,8 @@ static inline struct rte_mbuf *dpdk_mbuf(struct pkt *p)
 /* dpdk_eal.c: the errors that the EAL and its drivers have reported since the last call, one sentence; "" without any. */
 const char *dpdk_last_errors(void);
 bool dpdk_is_started(void);
+/* While something is tried that may fail: nothing of it to stderr. */
+void dpdk_quiet(bool);
 
 /* dpdk_link.c */
 extern const struct link_ops dpdk_link_ops;
@@ -104,7 +132,12 @@ uint32_t dpdk_offload_verdict(const struct pkt *, uint64_t ol_flags);
  * holds the whole frame, or NULL: dropped and counted. */
 struct rte_mbuf *dpdk_unusual(struct dpdk_queue *, struct rte_mbuf *);
 
+/* dpdk_plan.c: fills everything behind `config` and `info`, and the port's offloads. 0, or -errno and a sentence. */
+int dpdk_make_plan(struct dpdk_port *, struct dpdk_plan *, char why[DEVICE_WHY]);
+
 /* dpdk_port.c */
+/* A sentence into why, with the PMD's own words if it said some; returns the error. */
+int dpdk_fail(char why[DEVICE_WHY], int error, const struct dpdk_port *, const char *what);
 void dpdk_log(const struct dpdk_port *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The carrier as the PMD has it, into port->carrier, and a line in the log if it changed (by queue 0's thread). */
 void dpdk_carrier(struct dpdk_port *);
@@ -112,6 +145,11 @@ void dpdk_carrier(struct dpdk_port *);
 void dpdk_read_rss(struct dpdk_port *, const struct rte_eth_dev_info *);
 /* The key that we ask for, at least 52 bytes. */
 extern const uint8_t dpdk_rss_key[52];
+/* Never NULL. */
+const struct dpdk_quirk *dpdk_quirk_of(const char *driver);
+/* The MTU of the kernel's interface that the PMD sits on; 0: there is none. */
+unsigned dpdk_kernel_mtu(unsigned if_index);
+int dpdk_set_kernel_mtu(unsigned if_index, unsigned mtu);
 
 /* dpdk_counters.c */
 bool dpdk_counter(struct link *, unsigned i, struct link_counter *);
