@@ -106,10 +106,15 @@ static void check_interface(const struct options *o, struct interface_option *i)
 
 static void check_interfaces(struct options *o)
 {
+	unsigned all = 0;
+
 	for (unsigned k = 0; k < o->interfaces; k++) {
 		struct interface_option *i = &o->interface[k];
 
 		check_interface(o, i);
+		all += 1 + i->vlans;
+		if (all > INTERFACES_MAX)
+			complain(&i->place, "%u interfaces and VLANs: at most %u together", all, INTERFACES_MAX);
 		for (unsigned j = 0; j < k; j++) {
 			if (i->name[0] != '\0' && strcmp(i->name, o->interface[j].name) == 0)
 				complain(&i->place, "two interfaces are called %s", i->name);

@@ -17,6 +17,7 @@
 #include "tools/lightd/core.h"
 #include "tools/lightd/network.h"
 #include "tools/lightd/options.h"
+#include "tools/lightd/replay.h"
 #include "tools/refuse.h"
 
 /* At the end: how long the last FINs and RSTs get to be delivered. */
@@ -154,6 +155,8 @@ int main(int argc, char **argv)
 	int number, error;
 
 	options_parse(argc, argv, &o);
+	if (o.read_file != NULL)
+		return replay_run(&o, log_line);
 	raise_limits();
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&ends);

@@ -11,6 +11,7 @@
 
 #include "io/capture.h"
 #include "tools/lightd/backend.h"
+#include "tools/lightd/configure.h"
 
 struct network_host {
 	const char *name;
@@ -83,6 +84,9 @@ static int open_interface(struct network *n, const struct options *o, const stru
 
 	memcpy(i->name, wanted->name, sizeof i->name);
 	i->backend = wanted->backend != NULL ? wanted->backend : o->backend;
+	i->dhcp = wanted->dhcp;
+	for (unsigned v = 0; v < wanted->vlans; v++)
+		i->dhcp = i->dhcp || wanted->vlan[v].dhcp;
 	error = i->backend->start(o, why);
 	if (error == 0)
 		error = i->backend->open(o, wanted, &config, &i->device, why);
@@ -112,18 +116,42 @@ static int make_interfaces(struct network *n, const struct options *o, struct ne
 
 /* ---- stacks ---- */
 
+/* Sequence numbers and ports must be hard to guess even where the network's chance is seeded (RFC 6528, 6056), except in a replay, which is
+ * to give the same bytes again. */
+static int make_secret(const struct options *o, uint8_t secret[16])
+{
+	if (o->read_file != NULL) {
+		memset(secret, 0, 16);
+		memcpy(secret, &o->seed, sizeof o->seed);
+		return 0;
+	}
+	return getrandom(secret, 16, 0) == 16 ? 0 : -errno;
+}
+
+/* Of the file that is played, or of this machine. */
+static nsec first_moment(const struct network_host *h)
+{
+	nsec first = NSEC_NEVER;
+
+	if (h->interfaces > 0 && h->interface->backend != NULL && h->interface->backend->replay_next != NULL)
+		first = h->interface->backend->replay_next(h->interface->device);
+	return first != NSEC_NEVER ? first : clock_nsec(CLOCK_MONOTONIC);
+}
+
+/* server NULL: nobody is served (a replay). */
 static int make_stack(struct network *n, const struct options *o, struct network_host *h, struct server *server, unsigned core,
 		      const uint8_t secret[16])
 {
 	struct stack_config config;
-	int error = server_add_host(server, h->name, &h->served[core]);
+	int error = server != NULL ? server_add_host(server, h->name, &h->served[core]) : 0;
 
 	if (error < 0)
 		return error;
 	stack_config_init(&config);
 	config.name = h->name;
 	config.max_endpoints = o->sockets;
-	config.host = server_host_calls(h->served[core]);
+	if (server != NULL)
+		config.host = server_host_calls(h->served[core]);
 	config.log = n->log;
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
@@ -133,61 +161,13 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	h->stack[core] = stack_new(&config);
 	if (h->stack[core] == NULL)
 		return -ENOMEM;
-	stack_at(h->stack[core], clock_nsec(CLOCK_MONOTONIC));
+	stack_at(h->stack[core], first_moment(h));
 	for (unsigned i = 0; i < h->interfaces; i++) {
 		h->interface[i].number = stack_add_link(h->stack[core], h->interface[i].link[core], h->interface[i].name);
 		if (h->interface[i].number < 0)
 			return h->interface[i].number;
 	}
 	return 0;
-}
-
-static int add_addresses(struct stack *s, int interface, const struct address_option *list, unsigned n)
-{
-	int error = 0;
-
-	for (unsigned a = 0; a < n && error == 0; a++)
-		error = stack_add_address(s, interface, &list[a].addr, list[a].prefix);
-	return error;
-}
-
-/* The interface that a name says, or whose network has the address. */
-static int interface_for(const struct options *o, const struct network_host *h, const char *name, const struct ipaddr *addr)
-{
-	for (unsigned i = 0; i < h->interfaces; i++) {
-		const struct interface_option *wanted = &o->interface[i];
-
-		if (*name != '\0' && strcmp(name, h->interface[i].name) == 0)
-			return h->interface[i].number;
-		for (unsigned a = 0; *name == '\0' && a < wanted->addresses; a++) {
-			uint32_t differ = ipaddr_ip4(&wanted->address[a].addr) ^ ipaddr_ip4(addr);
-
-			if (__builtin_bswap32(differ) >> (32 - wanted->address[a].prefix) == 0)
-				return h->interface[i].number;
-		}
-	}
-	return -ENETUNREACH;
-}
-
-static int configure(const struct options *o, struct network_host *h, struct stack *s)
-{
-	int error = 0;
-
-	for (unsigned i = 0; i < h->interfaces && error == 0; i++)
-		error = add_addresses(s, h->interface[i].number, o->interface[i].address, o->interface[i].addresses);
-	for (unsigned i = 0; i < o->routes && error == 0; i++) {
-		const struct route_option *r = &o->route[i];
-		int number = interface_for(o, h, r->interface, &r->gateway);
-
-		error = number < 0 ? number : stack_add_route(s, &r->to, r->prefix, &r->gateway, number);
-	}
-	for (unsigned i = 0; i < o->neighbours && error == 0; i++) {
-		const struct neighbour_option *n = &o->neighbour[i];
-		int number = interface_for(o, h, n->interface, &n->addr);
-
-		error = number < 0 ? number : stack_add_neighbour(s, number, &n->addr, n->mac);
-	}
-	return error;
 }
 
 /* One host: its stacks are made by the server's rules for memory, and get interfaces and addresses. 0 or -errno. */
@@ -199,16 +179,15 @@ static int make_host(struct network *n, unsigned number, const struct options *o
 
 	h->name = n->wire != NULL ? o->host[number].name : o->name != NULL ? o->name : "light";
 	error = make_interfaces(n, o, h, number);
-	/* Sequence numbers and ports must be hard to guess even where the network's chance is seeded (RFC 6528, 6056). */
-	if (error == 0 && getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
-		return -errno;
+	if (error == 0)
+		error = make_secret(o, secret);
 	for (unsigned core = 0; core < n->cores && error == 0; core++) {
-		error = make_stack(n, o, h, servers[core], core, secret);
+		error = make_stack(n, o, h, servers != NULL ? servers[core] : NULL, core, secret);
 		if (error == 0 && n->wire != NULL)
 			error = stack_add_address(h->stack[core], h->interface->number, &o->host[number].addr, 24);
 		else if (error == 0)
-			error = configure(o, h, h->stack[core]);
-		if (error == 0)
+			error = configure_stack(o, h->stack[core]);
+		if (error == 0 && servers != NULL)
 			server_host_start(h->served[core], h->stack[core]);
 	}
 	return error == 0 ? network_tell_devices(n, number) : error;
@@ -305,28 +284,36 @@ const struct wire *network_wire(const struct network *n)
 	return n->wire;
 }
 
-static void add_wanted(struct afxdp_wanted *w, const struct ipaddr *a)
+/* What of an interface of the stack, a VLAN perhaps, its device should let through. */
+static void add_wanted(struct afxdp_wanted *w, const struct stack *stack, int number, unsigned vid)
 {
-	if (ipaddr_is_ip4(a) && !ipaddr_is_any(a) && w->addresses < sizeof w->ip4 / sizeof w->ip4[0])
-		w->ip4[w->addresses++] = ipaddr_ip4(a);
+	struct ipaddr addr;
+	unsigned prefix;
+
+	for (unsigned a = 0; stack_interface_address(stack, number, a, &addr, &prefix); a++) {
+		if (ipaddr_is_ip4(&addr) && w->addresses < sizeof w->ip4 / sizeof w->ip4[0])
+			w->ip4[w->addresses++] = ipaddr_ip4(&addr);
+	}
+	if (vid != 0 && w->vlan_count < sizeof w->vlans / sizeof w->vlans[0])
+		w->vlans[w->vlan_count++] = (uint16_t)vid;
 }
 
 int network_tell_devices(const struct network *n, unsigned host)
 {
+	const struct network_host *h = &n->host[host];
 	int first = 0;
 
-	for (unsigned i = 0; i < n->host[host].interfaces; i++) {
-		struct network_interface *f = &n->host[host].interface[i];
-		struct afxdp_wanted wanted = { 0 };
+	for (unsigned i = 0; i < h->interfaces; i++) {
+		struct afxdp_wanted wanted = { .dhcp = h->interface[i].dhcp };
 		struct stack_interface s;
 		int error = 0;
 
-		for (int k = 1; stack_interface(n->host[host].stack[0], k, &s); k++) {
-			if (s.link == f->link[0])
-				add_wanted(&wanted, &s.addr);
+		for (unsigned k = 1; k <= stack_interfaces(h->stack[0]); k++) {
+			if (stack_interface(h->stack[0], (int)k, &s) && s.link == h->interface[i].link[0])
+				add_wanted(&wanted, h->stack[0], (int)k, s.vid);
 		}
-		if (f->device != NULL)
-			error = f->backend->want(f->device, &wanted);
+		if (h->interface[i].device != NULL)
+			error = h->interface[i].backend->want(h->interface[i].device, &wanted);
 		first = first != 0 ? first : error;
 	}
 	return first;

@@ -16,10 +16,11 @@ struct network_interface {
 	int number;                     /* of the stacks, the same on every core */
 	const struct backend *backend;  /* NULL: the simulated network */
 	struct device *device;          /* NULL likewise */
+	bool dhcp;                      /* some address of it comes by DHCP */
 	struct link *link[STEER_CORES]; /* each core's, with its capture around */
 };
 
-/* Makes wire or devices, stacks and the server's hosts; servers[core]. NULL after saying why on stderr. */
+/* Makes wire or devices, stacks and the server's hosts; servers[core], or NULL: nobody is served. NULL after saying why on stderr. */
 struct network *network_new(const struct options *, struct server **servers, void (*log)(void *, const char *));
 /* Stacks and devices; what did not come back to a device is said in the log. Before the servers are freed. */
 void network_free(struct network *);

@@ -16,9 +16,9 @@
 #include "stack/steer.h"
 
 #define HOSTS_MAX WIRE_MAX_PORTS
-#define INTERFACES_MAX 16u
-#define ADDRESSES_MAX 16u    /* of one interface */
-#define VLANS_MAX 64u        /* of one interface */
+#define INTERFACES_MAX 15u
+#define ADDRESSES_MAX 8u     /* of one interface, as in a stack */
+#define VLANS_MAX 14u        /* of one interface: a stack has 16 with the loopback */
 #define ROUTES_MAX 64u
 #define NEIGHBOURS_MAX 64u
 #define LISTENERS_MAX 16u

@@ -106,7 +106,7 @@ const char *vlan_begin(struct options *o, const char *text)
 			return "each VLAN once";
 	}
 	if (i->vlans == VLANS_MAX)
-		return "at most 64 VLANs of an interface";
+		return "at most 14 VLANs of an interface";
 	if (i->vlan == NULL && (i->vlan = calloc(VLANS_MAX, sizeof *i->vlan)) == NULL)
 		return "more memory than there is";
 	o->current_vlan = (int)i->vlans++;

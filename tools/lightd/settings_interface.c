@@ -9,7 +9,7 @@
 #include "tools/lightd/settings.h"
 #include "tools/units.h"
 
-static const char too_many[] = "at most 16 interfaces";
+static const char too_many[] = "at most 15 interfaces";
 static const char address_allowed[] = "a host's IPv4 address with its prefix, as 10.0.0.2/24";
 
 /* The interface that this is for. NULL: there is no room. */
@@ -90,7 +90,7 @@ static const char *set_address(struct options *o, const char *text)
 	if (!units_ip4_prefix(text, false, &a.addr, &a.prefix) || !address_is_a_hosts(&a.addr, a.prefix))
 		return address_allowed;
 	if (*n == ADDRESSES_MAX)
-		return "at most 16 addresses of an interface";
+		return "at most 8 addresses of an interface";
 	list[(*n)++] = a;
 	return NULL;
 }
