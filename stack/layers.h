@@ -32,6 +32,8 @@ bool neighbour_send_recent(struct stack *, struct interface *, uint32_t next_hop
 int neighbour_send(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
 /* All of an interface that goes. */
 void neighbours_forget(struct stack *, const struct interface *);
+/* The carrier has come back: who answers there has to be asked again. */
+void neighbours_doubt(struct stack *, const struct interface *);
 /* What an ARP packet tells. solicited: a reply to us; create: also when unknown. */
 void neighbour_learn(struct stack *, struct interface *, uint32_t ip, const uint8_t mac[6], bool solicited, bool create);
 const char *neighbours_check(const struct stack *);

@@ -222,6 +222,20 @@ void neighbours_forget(struct stack *s, const struct interface *i)
 	}
 }
 
+void neighbours_doubt(struct stack *s, const struct interface *i)
+{
+	for (uint32_t k = 0; k < pool_end(&s->neighbours->pool); k++) {
+		struct neighbour *n = pool_at_or_null(&s->neighbours->pool, k);
+
+		if (!n || n->interface != i->number || n->state == PERMANENT)
+			continue;
+		if (n->state == INCOMPLETE)
+			n->tries = 0;  /* its requests were not heard; the next is due within a second */
+		else
+			forget(s, n);
+	}
+}
+
 void neighbours_free(struct stack *s)
 {
 	struct neighbour_table *t = s->neighbours;

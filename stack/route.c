@@ -30,8 +30,10 @@ static const struct route *lookup(const struct stack *s, uint32_t destination)
 {
 	const struct route_table *t = s->routes;
 
+	/* A way that leaves by an interface without an address has no source to send from: it is none until there is one. */
 	for (unsigned i = 0; i < t->count; i++)
-		if (((destination ^ t->list[i].to) & t->list[i].mask) == 0)
+		if (((destination ^ t->list[i].to) & t->list[i].mask) == 0 &&
+		    s->interfaces[t->list[i].interface]->address_count)
 			return &t->list[i];
 	return NULL;
 }
@@ -302,15 +304,23 @@ int stack_add_route(struct stack *s, const struct ipaddr *to, unsigned prefix, c
 					  .gateway = via, .prefix = (uint8_t)prefix, .interface = i->number });
 }
 
-int stack_remove_route(struct stack *s, const struct ipaddr *to, unsigned prefix)
+int stack_remove_route_by(struct stack *s, const struct ipaddr *to, unsigned prefix, const struct ipaddr *gateway, int interface)
 {
 	for (unsigned n = 0; n < s->routes->count && prefix <= 32; n++) {
-		if (s->routes->list[n].prefix != prefix || s->routes->list[n].to != (ipaddr_ip4(to) & mask_of(prefix)))
+		const struct route *r = &s->routes->list[n];
+
+		if (r->prefix != prefix || r->to != (ipaddr_ip4(to) & mask_of(prefix)) ||
+		    (gateway && r->gateway != ipaddr_ip4(gateway)) || (interface && r->interface != (uint32_t)interface))
 			continue;
 		drop_at(s, n);
 		return 0;
 	}
 	return -ESRCH;
+}
+
+int stack_remove_route(struct stack *s, const struct ipaddr *to, unsigned prefix)
+{
+	return stack_remove_route_by(s, to, prefix, NULL, 0);
 }
 
 bool stack_interface_address(const struct stack *s, int interface, unsigned n, struct ipaddr *addr, unsigned *prefix)

@@ -45,10 +45,8 @@ struct pkt *pkt_borrow(struct stack *s, const struct path *path)
 	struct interface *i = stack_interface_or_null(s, path->interface);
 	struct pkt *p;
 
-	if (!i) {
-		drop_count(s, DROP_IP_NO_ROUTE);
-		return NULL;
-	}
+	if (!i)
+		return loopback_borrow(s);  /* it has gone, and ip_send will say so: a sender must not wait for a link that never comes */
 	i = i->device;
 	if (i->out_count == STACK_BURST)
 		interface_flush(s, i);
@@ -347,6 +345,29 @@ static bool is_device(const struct interface *i)
 	return i && i->device == i;
 }
 
+/* What a host does when its cable is pulled or plugged in: nothing of what waited for the link is of use then, and everything it knew of
+ * the hosts on the link is asked again. */
+static void carrier_changed(struct stack *s, struct interface *device)
+{
+	device->carrier = device->link->up;
+	if (!device->carrier) {
+		s->drops[DROP_LINK_DOWN] += device->out_count;
+		if (device->out_count)
+			device->link->ops->release(device->link, device->out, device->out_count);
+		device->out_count = 0;
+		return;
+	}
+	for (uint32_t n = 1; n <= s->interface_count; n++) {
+		struct interface *i = s->interfaces[n];
+
+		if (!i || i->device != device || i->loopback)
+			continue;
+		neighbours_doubt(s, i);
+		for (unsigned a = 0; a < i->address_count; a++)
+			arp_announce(s, i, &i->addresses[a]);
+	}
+}
+
 unsigned stack_turn(struct stack *s, nsec now)
 {
 	struct interface **first = &s->interfaces[1], **last = &s->interfaces[s->interface_count];
@@ -354,9 +375,13 @@ unsigned stack_turn(struct stack *s, nsec now)
 
 	stack_at(s, now);
 	/* Packets before timers: an ACK that is already here must be seen before its retransmission timer. */
-	for (struct interface **i = first; i <= last; i++)
-		if (is_device(*i) && (!(*i)->loopback || loopback_pending(s)))
-			work += receive_burst(s, *i);
+	for (struct interface **i = first; i <= last; i++) {
+		if (!is_device(*i) || ((*i)->loopback && !loopback_pending(s)))
+			continue;
+		if ((*i)->carrier != (bool)(*i)->link->up)
+			carrier_changed(s, *i);
+		work += receive_burst(s, *i);
+	}
 	work += wheel_advance(&s->wheel, s->now, s);
 	work += tcp_output_ready(s);
 	if (!list_empty(&s->udp_waiting))
@@ -381,6 +406,8 @@ nsec stack_deadline(const struct stack *s)
 
 		if (i && i->out_count && i->out_retry < due)
 			due = i->out_retry;
+		if (is_device(i) && i->carrier != (bool)i->link->up)
+			return s->now;
 	}
 	if (!list_empty(&s->udp_waiting) && s->now + RETRY < due)
 		due = s->now + RETRY;

@@ -86,10 +86,15 @@ int stack_remove_vlan(struct stack *, int interface);
 int stack_loopback(const struct stack *);
 /* prefix: bits. Announces the address (gratuitous ARP, RFC 5227) and makes the connected route. */
 int stack_add_address(struct stack *, int interface, const struct ipaddr *, unsigned prefix);
+/* With its connected route, unless another address still needs it. As on Linux, sockets are not told: connections from it send nothing and
+ * time out, or go on when it comes back; a datagram socket bound to it gets -EINVAL. Other routes stay, and hold again with the next address. */
 int stack_remove_address(struct stack *, int interface, const struct ipaddr *);
 /* gateway any: on link. A route to a prefix of 0 is the default route. */
 int stack_add_route(struct stack *, const struct ipaddr *, unsigned prefix, const struct ipaddr *gateway, int interface);
+/* Of several to the same prefix the one that was added first, which is the one in use. -ESRCH. */
 int stack_remove_route(struct stack *, const struct ipaddr *, unsigned prefix);
+/* The one through this gateway (any: on link; NULL: whichever) and interface (0: whichever). */
+int stack_remove_route_by(struct stack *, const struct ipaddr *, unsigned prefix, const struct ipaddr *gateway, int interface);
 int stack_add_neighbour(struct stack *, int interface, const struct ipaddr *, const uint8_t mac[6]);  /* permanent */
 /* Forgets it, whatever its state; what waits for it is dropped. -ENODEV, -ENOENT. */
 int stack_remove_neighbour(struct stack *, int interface, const struct ipaddr *);
