@@ -79,8 +79,8 @@ static const struct {
 	const char *name;
 	size_t offset;
 } queue_counters[] = {
-	OF_QUEUE(kicks), OF_QUEUE(kicks_again), OF_QUEUE(rx_gathered), OF_QUEUE(rx_bad), OF_QUEUE(tx_refused),
-	{ "sockets_opened", offsetof(struct afxdp_queue, opened) },
+	OF_QUEUE(kicks), OF_QUEUE(kicks_again), OF_QUEUE(rx_gathered), OF_QUEUE(rx_lost), OF_QUEUE(rx_bad),
+	OF_QUEUE(tx_refused), { "sockets_opened", offsetof(struct afxdp_queue, opened) },
 };
 static const char *const socket_counters[] = {
 	"xdp_rx_dropped", "xdp_rx_invalid", "xdp_tx_invalid", "xdp_rx_ring_full", "xdp_fill_ring_empty", "xdp_tx_ring_empty",

@@ -167,7 +167,7 @@ static struct pkt *gather(struct afxdp_queue *q, const struct pkt *piece, bool m
 	if (whole)
 		q->rx_gathered++;
 	else
-		q->link.stats.rx_dropped++;
+		q->rx_lost++;
 	return whole;
 }
 
@@ -330,6 +330,8 @@ void afxdp_queue_statistics(struct afxdp_queue *q)
 
 	if (q->socket)
 		getsockopt(q->fd, SOL_XDP, XDP_STATISTICS, &q->statistics, &bytes);
+	q->link.stats.rx_dropped = q->rx_lost + q->statistics.rx_dropped + q->before.rx_dropped
+		+ q->statistics.rx_ring_full + q->before.rx_ring_full;
 }
 
 void afxdp_queue_shut(struct afxdp_queue *q)
@@ -419,6 +421,11 @@ int afxdp_queue_open(struct afxdp_queue *q, const char *interface, const struct 
 	int error;
 
 	socket.bind_flags = (__u16)flags;
+	/* The library fills in what it maps, and takes the rest for zero. */
+	memset(&q->fill, 0, sizeof(q->fill));
+	memset(&q->completion, 0, sizeof(q->completion));
+	memset(&q->rx, 0, sizeof(q->rx));
+	memset(&q->tx, 0, sizeof(q->tx));
 	error = xsk_umem__create(&q->umem, q->memory, q->bytes, &q->fill, &q->completion, &umem);
 	if (error) {
 		snprintf(why, DEVICE_WHY, error == -ENOBUFS ? "%zu MB for packets cannot be locked (%s): raise RLIMIT_MEMLOCK "

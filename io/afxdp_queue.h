@@ -47,7 +47,7 @@ struct afxdp_queue {
 	unsigned looks;
 	uint64_t looked, retry, backoff;  /* milliseconds, coarse */
 
-	uint64_t kicks, kicks_again, rx_gathered, rx_bad, tx_refused, opened;
+	uint64_t kicks, kicks_again, rx_gathered, rx_lost, rx_bad, tx_refused, opened;
 	struct xdp_statistics statistics, before;  /* of this socket; of those before it */
 };
 
@@ -77,6 +77,7 @@ void afxdp_queue_discard(struct afxdp_queue *);
 void afxdp_queue_reap(struct afxdp_queue *);
 /* Tells the kernel once more of what it has not sent. */
 void afxdp_queue_kick(struct afxdp_queue *);
+/* What the kernel counted, and rx_dropped of the link with it. */
 void afxdp_queue_statistics(struct afxdp_queue *);
 
 unsigned afxdp_queue_receive(struct link *, struct pkt **, unsigned n);

@@ -245,6 +245,7 @@ void afxdp_look(struct afxdp_queue *q)
 	bool changed = netif_changed(q->watch);
 
 	q->looked = now;
+	afxdp_queue_statistics(q);
 	if (!changed && q->socket && (q->number != 0 || now - d->checked < CHECK_MS))
 		return;
 	pthread_mutex_lock(&d->lock);

@@ -99,12 +99,292 @@ static void jumbo_frames_cross_both_ways_in_pieces(void **state)
 	tear_down(&f);
 }
 
+static void each_queue_has_its_own_frames(void **state)
+{
+	struct fixture f;
+	uint8_t frame[60], got[FRAME_MAX];
+	struct pkt *p[64];
+	unsigned count[2] = { 0, 0 };
+	uint64_t end;
+
+	(void)state;
+	set_up(&f, 1500, 2);
+	assert_int_equal(f.device->queues, 2);
+	for (uint16_t port = 0; port < 200; port++) {
+		put_ethernet(&f, frame, 0x0800);
+		put_ip4(frame + 14, 46, LIGHT_ADDRESS, port, 2000);
+		raw_send(&f, frame, 60);
+	}
+	for (end = now_ms() + 2000; count[0] + count[1] < 200 && now_ms() < end;) {
+		for (unsigned i = 0; i < 2; i++) {
+			struct link *l = f.device->ops->queue(f.device, i);
+			unsigned n = l->ops->receive(l, p, 64);
+
+			for (unsigned k = 0; k < n; k++)
+				assert_ptr_equal(p[k]->link, l);
+			l->ops->release(l, p, n);
+			count[i] += n;
+		}
+	}
+	assert_int_equal(count[0] + count[1], 200);
+	assert_true(count[0] > 0 && count[1] > 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct link *l = f.device->ops->queue(f.device, i);
+
+		assert_int_equal(l->ops->borrow(l, p, 32), 32);
+		for (unsigned k = 0; k < 32; k++) {
+			memset(p[k]->data, 0xff, 60);
+			p[k]->len = 60;
+		}
+		assert_int_equal(l->ops->transmit(l, p, 32), 32);
+		for (unsigned k = 0; k < 32; k++)
+			assert_int_equal(raw_receive(&f, got, 1000), 60);
+	}
+	assert_null(f.device->ops->queue(f.device, 2));
+	tear_down(&f);
+}
+
+static void a_received_packet_may_be_sent_back(void **state)
+{
+	struct fixture f;
+	uint8_t frame[200], got[FRAME_MAX];
+	struct pkt *p;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	for (unsigned i = 0; i < 3000; i++) {               /* more than there are packets */
+		put_ethernet(&f, frame, 0x0800);
+		put_ip4(frame + 14, 186, LIGHT_ADDRESS, (uint16_t)i, 2000);
+		pattern(frame + 42, 158, i);
+		raw_send(&f, frame, 200);
+		assert_int_equal(link_collect(f.link, &p, 1, 1000), 1);
+		memcpy(p->data, f.mac_b, 6);
+		memcpy(p->data + 6, f.mac_a, 6);
+		assert_int_equal(f.link->ops->transmit(f.link, &p, 1), 1);
+		assert_int_equal(raw_receive(&f, got, 1000), 200);
+		assert_memory_equal(got + 12, frame + 12, 188);
+	}
+	tear_down(&f);
+}
+
+static void a_burst_is_sent_with_one_call(void **state)
+{
+	struct fixture f;
+	uint8_t got[FRAME_MAX];
+	struct pkt *p[64];
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_int_equal(f.link->ops->borrow(f.link, p, 64), 64);
+	for (unsigned i = 0; i < 64; i++) {
+		memset(p[i]->data, 0xff, 100);
+		p[i]->data[20] = (uint8_t)i;
+		p[i]->len = 100;
+	}
+	assert_int_equal(f.link->ops->transmit(f.link, p, 64), 64);
+	for (unsigned i = 0; i < 64; i++) {
+		assert_int_equal(raw_receive(&f, got, 1000), 100);
+		assert_int_equal(got[20], i);
+	}
+	assert_in_range(counter(f.link, "kicks"), 1, 3);    /* 32 frames a call before Linux 6.17 */
+	tear_down(&f);
+}
+
+static void with_all_packets_taken_frames_are_lost_and_counted_until_they_are_back(void **state)
+{
+	struct fixture f;
+	struct pkt *p[64], *in[128];
+	uint8_t frame[60];
+	unsigned n, got = 0;
+
+	(void)state;
+	set_up_config(&f, 1500, 1, (struct afxdp_config){ .packets = 64 });
+	n = f.link->ops->borrow(f.link, p, 64);
+	assert_int_equal(n, 32);                            /* the others wait for frames */
+	assert_int_equal(f.link->ops->borrow(f.link, in, 1), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		put_ethernet(&f, frame, 0x0800);
+		put_ip4(frame + 14, 46, LIGHT_ADDRESS, 1, 2000);
+		raw_send(&f, frame, 60);
+	}
+	got = link_collect(f.link, in, 100, 100);
+	assert_int_equal(got, 32);
+	assert_int_equal(counter(f.link, "xdp_rx_dropped"), 68);
+	assert_int_equal(f.link->stats.rx_dropped, 68);
+	assert_int_equal(f.device->ops->outstanding(f.device), 64);
+	f.link->ops->release(f.link, p, n);
+	f.link->ops->release(f.link, in, got);
+	assert_int_equal(f.link->ops->receive(f.link, in, 1), 0);   /* lays packets out again */
+	receive_one(&f, 100);
+	send_one(&f, 100);
+	tear_down(&f);
+}
+
+/* The neighbour's end is taken away without a look at the carrier in between: what the kernel does not send stays. */
+static void a_full_ring_takes_no_more_and_loses_nothing(void **state)
+{
+	struct fixture f;
+	struct pkt *p[128];
+	uint8_t got[FRAME_MAX];
+	unsigned n, taken;
+
+	(void)state;
+	set_up_config(&f, 1500, 1, (struct afxdp_config){ .packets = 256 });
+	run("ip link set lta down");
+	n = f.link->ops->borrow(f.link, p, 128);
+	assert_int_equal(n, 128);
+	for (unsigned i = 0; i < n; i++) {
+		memset(p[i]->data, 0xff, 60);
+		p[i]->data[20] = (uint8_t)i;
+		p[i]->len = 60;
+	}
+	taken = f.link->ops->transmit(f.link, p, 100);
+	assert_int_equal(taken, 100);
+	taken += f.link->ops->transmit(f.link, p + 100, 28);
+	assert_int_equal(taken, 128);
+	n = f.link->ops->borrow(f.link, p, 128);
+	assert_int_equal(n, 0);
+	assert_int_equal(f.device->ops->outstanding(f.device), 128);
+	run("ip link set lta up");
+	for (unsigned i = 0; i < 128; i++) {
+		if (f.link->ops->receive(f.link, p, 1))     /* what the kernel did not take is offered again here */
+			f.link->ops->release(f.link, p, 1);
+		assert_int_equal(raw_receive(&f, got, 1000), 60);
+		assert_int_equal(got[20], i);
+	}
+	send_one(&f, 100);
+	tear_down(&f);
+}
+
+static void frames_that_no_interface_could_send_are_refused_and_counted(void **state)
+{
+	static const uint32_t lengths[] = { 0, 1, 13, 1523, 1900 };
+	struct fixture f;
+	uint8_t got[FRAME_MAX];
+	struct pkt *p;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		assert_int_equal(f.link->ops->borrow(f.link, &p, 1), 1);
+		p->len = lengths[i];
+		assert_int_equal(f.link->ops->transmit(f.link, &p, 1), 1);
+	}
+	assert_int_equal(f.link->stats.tx_dropped, 5);
+	assert_int_equal(counter(f.link, "tx_refused"), 5);
+	assert_int_equal(raw_receive(&f, got, 20), 0);
+	send_one(&f, 60);
+	tear_down(&f);
+}
+
+static void generic_xdp_and_busy_polling_carry_the_same_frames(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up_config(&f, 1500, 1, (struct afxdp_config){ .packets = 512, .skb = true, .mode = AFXDP_COPY });
+	assert_non_null(strstr(f.log, "XDP generic, copy mode"));
+	assert_int_equal(counter(f.link, "driver_xdp"), 0);
+	for (size_t n = 34; n <= 1514; n += 37) {
+		receive_one(&f, n);
+		send_one(&f, n);
+	}
+	tear_down(&f);
+	set_up_config(&f, 1500, 1, (struct afxdp_config){ .packets = 512, .busy_poll = true });
+	for (size_t n = 34; n <= 1514; n += 37) {
+		receive_one(&f, n);
+		send_one(&f, n);
+	}
+	tear_down(&f);
+	set_up_config(&f, 9000, 1, (struct afxdp_config){ .packets = 512, .skb = true });
+	for (size_t n = 34; n <= 9014; n += 449) {
+		receive_one(&f, n);
+		send_one(&f, n);
+	}
+	tear_down(&f);
+}
+
+static void counters_have_names_of_their_own_and_an_end(void **state)
+{
+	struct fixture f;
+	struct link_counter a, b;
+	unsigned n = 0;
+
+	(void)state;
+	set_up(&f, 1500, 2);
+	for (; f.link->ops->counter(f.link, n, &a); n++)
+		for (unsigned i = 0; i < n; i++) {
+			assert_true(f.link->ops->counter(f.link, i, &b));
+			assert_string_not_equal(a.name, b.name);
+		}
+	assert_in_range(n, 15, 40);
+	f.link = f.device->ops->queue(f.device, 1);
+	assert_false(f.link->ops->counter(f.link, n - 1, &a));   /* the device's are the first queue's */
+	tear_down(&f);
+}
+
+static void refused(struct afxdp_config c, int error, const char *sentence)
+{
+	struct device *d = NULL;
+	char why[DEVICE_WHY] = "";
+
+	assert_int_equal(afxdp_open(&c, &d, why), error);
+	assert_null(d);
+	if (!strstr(why, sentence))
+		fail_msg("\"%s\" does not say \"%s\"", why, sentence);
+}
+
+static void what_cannot_be_opened_is_refused_with_a_sentence(void **state)
+{
+	struct afxdp_config c = { .device = { .queues = 1 }, .interface = "lta" };
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	refused(c, -EBUSY, "lta has an XDP program already (id ");
+	tear_down(&f);
+	c.mode = AFXDP_ZERO_COPY;
+	refused(c, -EOPNOTSUPP, "no zero-copy");
+	c.mode = AFXDP_AUTO;
+	c.device.mtu = 1600;
+	refused(c, -EMSGSIZE, "lta has an MTU of 1500, 1600 is wanted");
+	c.device.mtu = 0;
+	run("ip link set lta mtu 9217");
+	refused(c, -EMSGSIZE, "lta has an MTU of 9217, more than frames here can have: at most 9216");
+	run("ip link set lta mtu 1500");
+	c.device.queues = 0;
+	refused(c, -EINVAL, "0 queues: 1 to 16 are possible");
+	c.device.queues = 17;
+	refused(c, -EINVAL, "17 queues");
+	c.device.queues = 1;
+	c.packets = 63;
+	refused(c, -EINVAL, "63 packets: 64 to 1048576 are possible");
+	c.packets = 0;
+	c.interface = "lo";
+	refused(c, -EPROTOTYPE, "lo is no Ethernet interface");
+	c.interface = "ltnone";
+	refused(c, -ENODEV, "there is no interface ltnone");
+	c.interface = "sixteencharacter";
+	refused(c, -EINVAL, "an interface's name has 1 to 15 characters");
+	c.interface = "";
+	refused(c, -EINVAL, "an interface's name has");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_of_every_length_cross_both_ways),
 		cmocka_unit_test(frames_of_one_page_cross_both_ways),
 		cmocka_unit_test(jumbo_frames_cross_both_ways_in_pieces),
+		cmocka_unit_test(each_queue_has_its_own_frames),
+		cmocka_unit_test(a_received_packet_may_be_sent_back),
+		cmocka_unit_test(a_burst_is_sent_with_one_call),
+		cmocka_unit_test(with_all_packets_taken_frames_are_lost_and_counted_until_they_are_back),
+		cmocka_unit_test(a_full_ring_takes_no_more_and_loses_nothing),
+		cmocka_unit_test(frames_that_no_interface_could_send_are_refused_and_counted),
+		cmocka_unit_test(generic_xdp_and_busy_polling_carry_the_same_frames),
+		cmocka_unit_test(counters_have_names_of_their_own_and_an_end),
+		cmocka_unit_test(what_cannot_be_opened_is_refused_with_a_sentence),
 	};
 
 	return cmocka_run_group_tests_name("afxdp", tests, NULL, NULL);
