@@ -33,7 +33,7 @@ struct afxdp_program {
 enum { R0 = BPF_REG_0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 /* What the registers that calls leave alone hold: */
 enum { CONTEXT = R6, PACKET = R7, END = R8, TYPE = R9, STACK = R10 };
-enum { KEY = -4, INDEX = -8 };  /* two words of the program's own stack */
+enum { KEY = -4, INDEX = -8, OFFSET = -12 };  /* words of the program's own stack; OFFSET: of PACKET in the frame */
 
 /* Leaves to the kernel what has no `bytes` more bytes at PACKET. The verifier insists, too. */
 static void within(struct code *c, int bytes)
@@ -82,6 +82,7 @@ static void write_ethernet(struct code *c, const struct afxdp_program *p)
 	within(c, 14);
 	code_load(c, BPF_H, TYPE, PACKET, 12);
 	code_compute(c, BPF_ADD, PACKET, 14);
+	code_store_value(c, BPF_W, STACK, OFFSET, 14);
 	code_jump_if(c, BPF_JNE, TYPE, htons(0x8100), L_UNTAGGED);
 	within(c, 4);
 	code_load(c, BPF_H, R2, PACKET, 0);
@@ -90,6 +91,7 @@ static void write_ethernet(struct code *c, const struct afxdp_program *p)
 	code_store(c, BPF_W, STACK, KEY, R2);
 	code_load(c, BPF_H, TYPE, PACKET, 2);
 	code_compute(c, BPF_ADD, PACKET, 4);
+	code_store_value(c, BPF_W, STACK, OFFSET, 18);
 	lookup(c, p->vlans, KEY);
 	code_jump_if(c, BPF_JEQ, R0, 0, L_PASS);
 	code_label(c, L_UNTAGGED);
@@ -111,12 +113,20 @@ static void write_ip4(struct code *c, const struct afxdp_program *p)
 	code_load(c, BPF_H, R2, PACKET, 6);
 	code_compute(c, BPF_AND, R2, htons(0x1fff));    /* a fragment but the first has no ports */
 	code_jump_if(c, BPF_JNE, R2, 0, L_PASS);
+	/* A pointer moved by the header's length would need CAP_PERFMON; this helper does not. */
 	code_load(c, BPF_B, R2, PACKET, 0);
 	code_compute(c, BPF_AND, R2, 15);
 	code_compute(c, BPF_LSH, R2, 2);
-	code_add(c, PACKET, R2);
-	within(c, 4);
-	code_load(c, BPF_H, R2, PACKET, 2);
+	code_load(c, BPF_W, R1, STACK, OFFSET);
+	code_add(c, R2, R1);
+	code_compute(c, BPF_ADD, R2, 2);                /* the destination port */
+	code_move(c, R1, CONTEXT);
+	code_move(c, R3, STACK);
+	code_compute(c, BPF_ADD, R3, KEY);
+	code_set(c, R4, 2);
+	code_call(c, BPF_FUNC_xdp_load_bytes);
+	code_jump_if(c, BPF_JNE, R0, 0, L_PASS);
+	code_load(c, BPF_H, R2, STACK, KEY);
 	code_jump_if(c, BPF_JNE, R2, htons(68), L_PASS);
 	code_jump(c, L_OURS);
 }

@@ -2,6 +2,11 @@
 /* Frames through AF_XDP on a veth pair: both ways, every length, several queues, no packet left, no room left. */
 #include "afxdp_test.h"
 
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
 /* One frame out, seen by the neighbour byte for byte. */
 static void send_one(struct fixture *f, size_t length)
 {
@@ -370,6 +375,62 @@ static void what_cannot_be_opened_is_refused_with_a_sentence(void **state)
 	refused(c, -EINVAL, "an interface's name has");
 }
 
+/* What a child may do that keeps only these of root's capabilities. */
+static int open_with(const unsigned *kept, unsigned n, uint32_t packets, char why[DEVICE_WHY])
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	struct afxdp_config c = { .device = { .queues = 1 }, .interface = "lta", .packets = packets };
+	struct rlimit limit = { 1 << 20, 1 << 20 };
+	struct device *d;
+	int ends[2], error, status;
+
+	assert_int_equal(pipe(ends), 0);
+	if (fork() == 0) {
+		for (unsigned i = 0; i < n; i++)
+			data[kept[i] / 32].effective |= 1u << kept[i] % 32;
+		data[0].permitted = data[0].effective;
+		data[1].permitted = data[1].effective;
+		if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || syscall(SYS_capset, &header, data) != 0)
+			_exit(99);
+		memset(why, 0, DEVICE_WHY);
+		error = afxdp_open(&c, &d, why);
+		if (!error)
+			d->ops->close(d);
+		if (write(ends[1], why, DEVICE_WHY) != DEVICE_WHY)
+			_exit(98);
+		_exit(-error);
+	}
+	assert_int_equal(read(ends[0], why, DEVICE_WHY), DEVICE_WHY);
+	close(ends[0]);
+	close(ends[1]);
+	assert_true(wait(&status) > 0);
+	return -WEXITSTATUS(status);
+}
+
+static void three_capabilities_suffice_and_a_missing_one_is_named(void **state)
+{
+	static const unsigned all[] = { CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_IPC_LOCK };
+	static const unsigned no_raw[] = { CAP_NET_ADMIN, CAP_BPF };
+	char why[DEVICE_WHY];
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	tear_down(&f);
+	assert_int_equal(open_with(all, 3, 256, why), 0);
+	assert_int_equal(open_with(all, 2, 256, why), -EPERM);
+	assert_non_null(strstr(why, "CAP_BPF"));
+	assert_int_equal(open_with(all + 1, 2, 256, why), -EPERM);
+	assert_non_null(strstr(why, "CAP_NET_RAW"));
+	assert_int_equal(open_with(no_raw, 1, 256, why), -EPERM);
+	assert_non_null(strstr(why, "CAP_NET_ADMIN"));
+	assert_int_equal(open_with(all, 3, 1024, why), -ENOBUFS);
+	assert_non_null(strstr(why, "2 MB for packets cannot be locked"));
+	assert_non_null(strstr(why, "RLIMIT_MEMLOCK"));
+	assert_int_equal(open_with(all, 4, 1024, why), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +446,7 @@ int main(void)
 		cmocka_unit_test(generic_xdp_and_busy_polling_carry_the_same_frames),
 		cmocka_unit_test(counters_have_names_of_their_own_and_an_end),
 		cmocka_unit_test(what_cannot_be_opened_is_refused_with_a_sentence),
+		cmocka_unit_test(three_capabilities_suffice_and_a_missing_one_is_named),
 	};
 
 	return cmocka_run_group_tests_name("afxdp", tests, NULL, NULL);

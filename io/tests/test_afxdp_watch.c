@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -354,6 +355,87 @@ static void a_sleeper_notices_a_deleted_interface_and_does_not_spin(void **state
 	tear_down(&f);
 }
 
+struct turner {
+	pthread_t thread;
+	struct link *link;
+	_Atomic bool up, stop;
+	_Atomic unsigned received;
+};
+
+static void *turn(void *argument)
+{
+	struct turner *t = argument;
+	struct pkt *p[32];
+	unsigned n, sent;
+
+	while (!t->stop) {
+		n = t->link->ops->receive(t->link, p, 32);
+		t->received += n;
+		sent = t->link->ops->transmit(t->link, p, n);   /* back to where they came from, as it were */
+		t->link->ops->release(t->link, p + sent, n - sent);
+		t->up = t->link->up != 0;
+		if (n == 0)
+			usleep(10);
+	}
+	return NULL;
+}
+
+static void await(struct turner t[2], bool up)
+{
+	uint64_t end = now_ms() + 10000;
+
+	while (((t[0].up != up) | (t[1].up != up)) && now_ms() < end)
+		usleep(1000);
+	assert_int_equal(t[0].up, up);
+	assert_int_equal(t[1].up, up);
+}
+
+static void queues_in_threads_of_their_own_lose_an_interface_and_get_it_back(void **state)
+{
+	struct fixture f;
+	struct turner t[2] = { 0 };
+	struct afxdp_wanted w = { .ip4 = { inet_addr(LIGHT_ADDRESS) }, .addresses = 1 };
+	uint8_t frame[60];
+	unsigned before;
+
+	(void)state;
+	set_up(&f, 1500, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		t[i].link = f.device->ops->queue(f.device, i);
+		assert_int_equal(pthread_create(&t[i].thread, NULL, turn, &t[i]), 0);
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		await(t, true);
+		read_mac("lta", f.mac_a);
+		before = t[0].received + t[1].received;
+		put_frame(&f, frame);
+		for (uint16_t port = 1; port <= 500; port++) {
+			put_ip4(frame + 14, 46, LIGHT_ADDRESS, port, 2);
+			raw_send(&f, frame, 60);
+			if (port % 100 == 0) {
+				w.dhcp = !w.dhcp;
+				assert_int_equal(afxdp_want(f.device, &w), 0);
+			}
+		}
+		for (uint64_t end = now_ms() + 3000; t[0].received + t[1].received < before + 400 && now_ms() < end;)
+			usleep(1000);
+		assert_true(t[0].received + t[1].received >= before + 400);
+		if (round)
+			break;
+		close(f.raw);
+		run("ip link del lta");
+		await(t, false);
+		make_pair(2, 1500);
+		f.raw = raw_socket("ltb");
+		read_mac("ltb", f.mac_b);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		t[i].stop = true;
+		pthread_join(t[i].thread, NULL);
+	}
+	tear_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +449,7 @@ int main(void)
 		cmocka_unit_test(a_killed_process_leaves_no_program),
 		cmocka_unit_test(a_sleeper_is_woken_by_frames_and_by_changes),
 		cmocka_unit_test(a_sleeper_notices_a_deleted_interface_and_does_not_spin),
+		cmocka_unit_test(queues_in_threads_of_their_own_lose_an_interface_and_get_it_back),
 	};
 
 	return cmocka_run_group_tests_name("afxdp_watch", tests, NULL, NULL);
