@@ -90,9 +90,10 @@ static void interface_gone(struct live *v)
 	v->gone = true;
 	v->link.up = 0;
 	v->counts[GONE]++;
-	/* It would be readable for ever, with nothing but an error to read. */
+	/* It would be readable for ever, with nothing but an error to read; and nobody looks at the watch again. */
 	if (v->fd >= 0)
 		epoll_ctl(v->sleeper, EPOLL_CTL_DEL, v->fd, NULL);
+	epoll_ctl(v->sleeper, EPOLL_CTL_DEL, v->watch, NULL);
 	say(v, "the interface was deleted; nothing is received or sent any more");
 }
 

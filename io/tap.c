@@ -87,8 +87,9 @@ static void interface_gone(struct tap_queue *q)
 	q->gone = true;
 	q->link.up = 0;
 	q->counts[GONE]++;
-	/* Its descriptor is readable from now on, with nothing but an error to read. */
+	/* Its descriptor is readable from now on, with nothing but an error to read; and nobody looks at the watch again. */
 	epoll_ctl(q->sleeper, EPOLL_CTL_DEL, q->fd, NULL);
+	epoll_ctl(q->sleeper, EPOLL_CTL_DEL, q->watch, NULL);
 	say(q, "the interface was deleted; nothing is received or sent any more");
 }
 
