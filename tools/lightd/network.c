@@ -13,6 +13,9 @@
 #include "tools/lightd/backend.h"
 #include "tools/lightd/configure.h"
 
+/* At the end: how long a device may take to give back what it still sends. */
+#define DRAIN_MS 200u
+
 struct network_host {
 	const char *name;
 	struct stack *stack[STEER_CORES];
@@ -332,11 +335,11 @@ static void close_interface(struct network *n, struct network_interface *i)
 	}
 	if (i->device == NULL)
 		return;
-	out = i->device->ops->outstanding(i->device);
-	if (out != 0) {
-		snprintf(line, sizeof line, "%s: %u packets did not come back", i->name, out);
-		n->log(NULL, line);
-	}
+	/* What was sent last may still be with the device. */
+	for (unsigned ms = 0; (out = i->device->ops->outstanding(i->device)) != 0 && ms < DRAIN_MS; ms++)
+		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	snprintf(line, sizeof line, "%s: %u packets outstanding", i->name, out);
+	n->log(NULL, line);
 	i->device->ops->close(i->device);
 }
 
