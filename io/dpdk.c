@@ -56,10 +56,11 @@ static void fill_packet(struct rte_mempool *pool, void *context, void *object, u
 static struct rte_mempool *make_pool(const struct dpdk_port *port, unsigned queue, const char *kind, uint32_t n,
 	uint32_t bytes)
 {
+	static unsigned pools_made;     /* a pool that stayed behind keeps its name */
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *pool;
 
-	snprintf(name, sizeof(name), "light_%u_%u_%s", port->id, queue, kind);
+	snprintf(name, sizeof(name), "light_%u_%u_%s_%u", port->id, queue, kind, pools_made++);
 	pool = rte_pktmbuf_pool_create(name, n, RTE_MIN(DPDK_CACHE, n / 4), DPDK_PRIVATE, (uint16_t)bytes,
 		rte_eth_dev_socket_id(port->id));
 	if (pool)
