@@ -166,10 +166,11 @@ int main(int argc, char **argv)
 	d.started = core_clock();
 	d.cores = o.queues;
 	error = core_prepare(&d);
-	if (error == 0)
-		error = -pthread_create(&d.core[0].thread, NULL, begin, &d);
 	if (error < 0)
 		refuse(EXIT_FAILURE, "cannot start: %s", strerror(-error));
+	error = pthread_create(&d.core[0].thread, NULL, begin, &d);
+	if (error != 0)
+		refuse(EXIT_FAILURE, "no memory for a thread's stack, or no more threads are allowed: %s", strerror(error));
 	sigwait(&ends, &number);
 	core_stop(&d.core[0]);
 	pthread_join(d.core[0].thread, &status);
