@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,6 +25,8 @@ const char *__lsan_default_suppressions(void)
 	return "leak:librte_\nleak:rte_eal_init\nleak:rte_eal_cleanup\nleak:libmlx\nleak:libibverbs\n";
 }
 
+#define TEST_PACKETS 2048u
+
 struct kept_log {
 	unsigned lines;
 	char text[4096];
@@ -35,6 +39,47 @@ static inline void keep_line(void *context, const char *line)
 
 	log->lines++;
 	snprintf(log->text + used, sizeof(log->text) - used, "%s\n", line);
+}
+
+static struct kept_log log_kept;
+
+static inline struct dpdk_config config_of(unsigned port)
+{
+	return (struct dpdk_config){
+		.port = port, .packets = TEST_PACKETS, .rx_ring = 256, .tx_ring = 256,
+		.device = { .queues = 1, .log = keep_line, .log_context = &log_kept },
+	};
+}
+
+static inline struct device *open_port(const struct dpdk_config *c)
+{
+	char why[DEVICE_WHY] = "";
+	struct device *d = NULL;
+
+	if (dpdk_open(c, &d, why) != 0)
+		fail_msg("%s", why);
+	return d;
+}
+
+/* Without huge pages, PCI and privileges, beside others that run at the same time. */
+static inline void start_eal(const char *const *devices, unsigned n)
+{
+	static char copies[16][256];
+	char *arguments[16] = { NULL };
+	char why[DEVICE_WHY] = "";
+	unsigned i;
+
+	snprintf(copies[0], sizeof(copies[0]), "--no-pci");
+	snprintf(copies[1], sizeof(copies[1]), "--no-huge");
+	snprintf(copies[2], sizeof(copies[2]), "-m512");
+	snprintf(copies[3], sizeof(copies[3]), "--file-prefix=light-test-%d", getpid());
+	for (i = 0; i < n + 4 && i < 16; i++) {
+		if (i >= 4)
+			snprintf(copies[i], sizeof(copies[i]), "%s", devices[i - 4]);
+		arguments[i] = copies[i];
+	}
+	if (dpdk_start(i, arguments, why) != 0)
+		fail_msg("%s", why);
 }
 
 /* Bytes that depend on the length and the seed; the Ethernet type is one for experiments (0x88b5). */
