@@ -12,25 +12,27 @@
 #include <sys/stat.h>
 
 #include "layer4.h"
-#include "pcap_source.h"
+#include "pcap_scan.h"
 #include "pktpool.h"
 #include "stack/base/check.h"
 
 #define DEFAULT_PACKETS 1024u
 #define PACKETS_MAX 1048576u
 #define ETH_HEADER 14u
+#define ARP_FRAME 60u
 #define DEFAULT_MTU 1500u
 #define MTU_MIN 576u
 #define MTU_WANTED_MAX 9000u
 #define SNAP_MAX 262144     /* libpcap's own limit */
 
 enum file_count {
-	RX_OWN, RX_TRUNCATED, RX_TOO_LONG, RX_UNUSABLE, RX_TIME_BACK, RX_OPEN, RX_BROKEN, RX_POOL_DRY, TX_NOT_WRITTEN, FILE_COUNTS,
+	RX_OWN, RX_TRUNCATED, RX_TOO_LONG, RX_UNUSABLE, RX_TIME_BACK, RX_OPEN, RX_BROKEN, RX_POOL_DRY, ARP_ANSWERED, TX_NOT_WRITTEN,
+	FILE_COUNTS,
 };
 
 static const char *const count_names[FILE_COUNTS] = {
 	"rx_own_frames", "rx_truncated", "rx_too_long", "rx_unusable", "rx_time_went_back", "rx_open_checksums", "rx_file_broken",
-	"rx_pool_dry", "tx_not_written",
+	"rx_pool_dry", "arp_answered", "tx_not_written",
 };
 
 struct replay {
@@ -38,6 +40,8 @@ struct replay {
 	struct link link;
 	struct pktpool pool;
 	struct source *source;
+	struct scan *scan;
+	struct pkt *replies;          /* answers to ARP, to be received at once; at most one a packet that is sent */
 	struct source_frame pending;  /* the next one to be received, while `more` */
 	bool more, closed, failed;
 	nsec now;
@@ -122,12 +126,60 @@ static void advance(struct replay *r)
 	}
 }
 
+/* RFC 826: a request of ours for somebody whom the capture shows is answered, since who asked in the capture asked at other
+ * times, or before it began. Neither announcements nor probes (RFC 5227) are questions to others. */
+static void answer_arp(struct replay *r, const struct pkt *question)
+{
+	static const uint8_t request[8] = { 0, 1, 8, 0, 6, 4, 0, 1 };
+	const uint8_t *q = question->data;
+	uint8_t mac[6], zero[4] = { 0 };
+	uint32_t target;
+	struct pkt *p;
+	uint8_t *a;
+
+	if (question->len < ETH_HEADER + 28 || q[12] != 0x08 || q[13] != 0x06 || memcmp(q + 14, request, 8) != 0)
+		return;
+	memcpy(&target, q + 38, 4);
+	if (memcmp(q + 28, q + 38, 4) == 0 || memcmp(q + 28, zero, 4) == 0 || !scan_find(r->scan, target, mac))
+		return;
+	if (pktpool_take(&r->pool, &r->link, &p, 1) == 0)
+		return;
+	r->pool.outstanding--;      /* ours until it is received */
+	a = p->data;
+	memset(a, 0, ARP_FRAME);
+	memcpy(a, q + 6, 6);
+	memcpy(a + 6, mac, 6);
+	memcpy(a + 12, q + 12, 9);
+	a[21] = 2;
+	memcpy(a + 22, mac, 6);
+	memcpy(a + 28, &target, 4);
+	memcpy(a + 32, q + 22, 10);
+	p->len = ARP_FRAME;
+	p->stamp = r->now;
+	p->next = r->replies;
+	r->replies = p;
+	r->counts[ARP_ANSWERED]++;
+}
+
+static unsigned take_replies(struct replay *r, struct pkt **out, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n && r->replies && !r->closed; i++) {
+		out[i] = r->replies;
+		r->replies = out[i]->next;
+		out[i]->next = NULL;
+	}
+	r->pool.outstanding += i;
+	return i;
+}
+
 static unsigned file_receive(struct link *l, struct pkt **out, unsigned n)
 {
 	struct replay *r = replay_of(l);
 	unsigned i;
 
-	for (i = 0; i < n && !r->closed && r->more && r->pending.when <= r->now; i++) {
+	for (i = take_replies(r, out, n); i < n && !r->closed && r->more && r->pending.when <= r->now; i++) {
 		struct pkt *p;
 
 		if (pktpool_take(&r->pool, l, &p, 1) == 0) {
@@ -188,6 +240,7 @@ static unsigned file_transmit(struct link *l, struct pkt **packets, unsigned n)
 		}
 		if (r->dumper)
 			write_frame(r, packets[i]);
+		answer_arp(r, packets[i]);
 		l->stats.tx_packets++;
 		l->stats.tx_bytes += packets[i]->len;
 	}
@@ -251,6 +304,7 @@ static void file_close(struct device *d)
 	if (r->out)
 		pcap_close(r->out);
 	source_close(r->source);
+	scan_free(r->scan);
 	pktpool_close(&r->pool);
 	free(r);
 }
@@ -271,33 +325,9 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *why, int error, co
 	return error;
 }
 
-/* The MAC address of ip4 as this frame shows it: as the source of ARP or IPv4, or as the unicast destination of IPv4. */
-static bool shows_mac(const struct source_frame *f, uint32_t ip4, uint8_t mac[6])
-{
-	const uint8_t *b = f->bytes;
-
-	if (f->len >= ETH_HEADER + 28 && b[12] == 0x08 && b[13] == 0x06 && memcmp(b + 28, &ip4, 4) == 0)
-		memcpy(mac, b + 22, 6);
-	else if (f->len >= ETH_HEADER + 20 && b[12] == 0x08 && b[13] == 0x00 && memcmp(b + 26, &ip4, 4) == 0)
-		memcpy(mac, b + 6, 6);
-	else if (f->len >= ETH_HEADER + 20 && b[12] == 0x08 && b[13] == 0x00 && memcmp(b + 30, &ip4, 4) == 0 && !(b[0] & 1))
-		memcpy(mac, b, 6);
-	else
-		return false;
-	return !(mac[0] & 1);
-}
-
-/* Frames without Ethernet addresses are given to this one. */
-static const uint8_t made_mac[6] = { 2, 0, 0, 0, 0, 2 };
-
-static int learn_mac(struct replay *r, const struct pcap_file_config *c, char *why)
+static int choose_mac(struct replay *r, const struct pcap_file_config *c, char *why)
 {
 	static const uint8_t none[6];
-	struct source_frame f;
-	enum source_what what;
-	struct source *s;
-	int error;
-	bool found = false;
 
 	memcpy(r->link.mac, c->mac, 6);
 	if (r->link.mac[0] & 1)
@@ -307,19 +337,7 @@ static int learn_mac(struct replay *r, const struct pcap_file_config *c, char *w
 	if (c->ip4 == 0)
 		return refuse(why, -EINVAL, "%.100s: our MAC address or our IP address has to be given, to tell our frames from the others'",
 			c->input);
-	memcpy(r->link.mac, made_mac, 6);
-	error = source_open(c->input, made_mac, &s, why);
-	if (error)
-		return error;
-	if (source_is_ethernet(s)) {
-		while ((what = source_next(s, &f)) < SOURCE_END && !found)
-			found = what == SOURCE_FRAME && shows_mac(&f, c->ip4, r->link.mac);
-		if (!found)
-			error = refuse(why, -ENOENT, "%.100s: no whole frame to or from our address: whose MAC address is ours?%s%.60s",
-				c->input, what == SOURCE_BROKEN ? " And it ends early: " : "", source_error(s));
-	}
-	source_close(s);
-	return error;
+	return scan_own_mac(c->input, c->ip4, r->link.mac, why);
 }
 
 static int open_output(struct replay *r, const struct pcap_file_config *c, char *why)
@@ -368,11 +386,13 @@ int pcap_file_open(const struct pcap_file_config *c, struct device **out, char w
 	r->link.ops = &file_ops;
 	r->link.mtu = c->device.mtu ? c->device.mtu : DEFAULT_MTU;
 	r->link.up = 1;
-	error = learn_mac(r, c, why);
+	error = choose_mac(r, c, why);
 	if (!error)
 		error = source_open(c->input, r->link.mac, &r->source, why);
 	if (!error)
 		error = open_output(r, c, why);
+	if (!error && !(r->scan = scan_new(c->input, r->link.mac)))
+		error = refuse(why, -ENOMEM, "pcap: memory is short");
 	if (!error && pktpool_open(&r->pool, packets, SOURCE_FRAME_MAX) != 0)
 		error = refuse(why, -ENOMEM, "pcap: no memory for %u packets", packets);
 	if (error) {
@@ -390,8 +410,10 @@ nsec pcap_file_next(struct device *d)
 {
 	struct replay *r = replay_of_device(d);
 
-	if (!r->more)
+	if (!r->more && !r->replies)
 		flush(r);
+	if (r->replies)
+		return r->now;
 	return r->more ? r->pending.when : NSEC_NEVER;
 }
 

@@ -407,6 +407,72 @@ static void an_open_checksum_counts_as_good_and_a_wrong_one_does_not(void **stat
 	d->ops->close(d);
 }
 
+static void neighbours_of_a_capture_without_arp_are_answered_for(void **state)
+{
+	struct writer w = write_open(DLT_EN10MB, true);
+	struct pcap_file_config c = config();
+	struct answer a[8];
+	uint8_t f[2048];
+	uint32_t n = echo_request(f, false);
+
+	(void)state;
+	write_at(&w, START, true, f, n, n);
+	n = syn(f, false);
+	write_at(&w, START + 1000, true, f, n, n);
+	write_close(&w);
+	play(&c);
+	assert_int_equal(read_answers(a, 8), 2);
+	assert_memory_equal(a[0].bytes, peer_mac, 6);
+	assert_int_equal(a[0].bytes[34], 0);
+	assert_int_equal(a[0].when, START);
+	assert_int_equal(a[1].bytes[34 + 13], 0x14);
+	assert_int_equal(a[1].when, START + 1000);
+}
+
+static void whom_the_capture_asked_for_in_vain_nobody_answers_for(void **state)
+{
+	struct writer w = write_open(DLT_EN10MB, true);
+	struct pcap_file_config c = config();
+	struct device *d;
+	struct pkt *p[4];
+	struct link *l;
+	uint8_t f[2048];
+	uint32_t n = arp_request(f, true);
+
+	(void)state;
+	f[41] = 77;     /* nobody has 10.0.0.77 */
+	write_at(&w, START, true, f, n, n);
+	n = echo_request(f, false);
+	write_at(&w, START + 1000, true, f, n, n);
+	write_close(&w);
+	d = open_or_fail(&c);
+	l = d->ops->queue(d, 0);
+	pcap_file_clock(d, START);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(l->ops->borrow(l, p, 1), 1);
+		p[0]->len = arp_request(p[0]->data, true);
+		p[0]->data[41] = (uint8_t[]){ 77, 1, 200, 2, 1 }[i];   /* in vain, seen, not seen, our own, a probe for one seen */
+		if (i == 4)
+			memset(p[0]->data + 28, 0, 4);
+		assert_int_equal(l->ops->transmit(l, p, 1), 1);
+		assert_int_equal(pcap_file_next(d), i == 1 || i == 2 ? START : START + 1000);
+		assert_int_equal(l->ops->receive(l, p, 4), i == 1 || i == 2);
+		if (i != 1 && i != 2)
+			continue;
+		assert_memory_equal(p[0]->data, our_mac, 6);
+		assert_memory_equal(p[0]->data + 6, peer_mac, 6);
+		assert_memory_equal(p[0]->data + 12, "\x08\x06\0\1\x08\0\6\4\0\2", 10);
+		assert_memory_equal(p[0]->data + 22, peer_mac, 6);
+		assert_int_equal(p[0]->data[31], i == 1 ? 1 : 200);
+		assert_memory_equal(p[0]->data + 32, our_mac, 6);
+		assert_memory_equal(p[0]->data + 38, our_ip, 4);
+		l->ops->release(l, p, 1);
+	}
+	assert_int_equal(count_of(d, "arp_answered"), 2);
+	assert_int_equal(d->ops->outstanding(d), 0);
+	d->ops->close(d);
+}
+
 /* The echo request without its Ethernet header. */
 static void raw_ip_and_cooked_captures_get_an_ethernet_header(void **state)
 {
@@ -595,6 +661,8 @@ int main(void)
 		cmocka_unit_test(frames_cut_by_the_capture_are_counted_and_not_played),
 		cmocka_unit_test(time_never_goes_back_and_nothing_comes_before_it),
 		cmocka_unit_test(an_open_checksum_counts_as_good_and_a_wrong_one_does_not),
+		cmocka_unit_test(neighbours_of_a_capture_without_arp_are_answered_for),
+		cmocka_unit_test(whom_the_capture_asked_for_in_vain_nobody_answers_for),
 		cmocka_unit_test(raw_ip_and_cooked_captures_get_an_ethernet_header),
 		cmocka_unit_test(other_link_types_and_files_are_refused_with_a_sentence),
 		cmocka_unit_test(broken_files_end_with_an_error_and_never_worse),
