@@ -9,8 +9,6 @@
 #include "tools/lightd/backend.h"
 #include "tools/lightd/settings.h"
 
-static const struct place command_line;
-
 static const struct backend *backend_of(const struct options *o, const struct interface_option *i)
 {
 	return i->backend != NULL ? i->backend : o->backend;
@@ -123,7 +121,7 @@ static void check_interfaces(struct options *o)
 		}
 	}
 	if (o->backend != NULL && o->interfaces == 0)
-		complain(&command_line, "--io=%s needs an interface: --%s", o->backend->name, o->backend->named ? "interface NAME" : "port NUMBER");
+		complain(setting_place(o, "", "io"), "--io=%s needs an interface: --%s", o->backend->name, o->backend->named ? "interface NAME" : "port NUMBER");
 }
 
 /* ---- routes ---- */
@@ -203,12 +201,12 @@ static void check_cores(const struct options *o)
 
 	for (unsigned i = 0; i < o->cpus; i++) {
 		if (o->cpu[i] >= present)
-			complain(&command_line, "--cores: this machine has no CPU %u: 0 to %ld", o->cpu[i], present - 1);
+			complain(setting_place(o, "", "cores"), "--cores: this machine has no CPU %u: 0 to %ld", o->cpu[i], present - 1);
 	}
 	if (o->queues > 1)
-		complain(&command_line, "--queues: '%u': this version serves programs on one core only: 1", o->queues);
+		complain(setting_place(o, "", "queues"), "--queues: '%u': this version serves programs on one core only: 1", o->queues);
 	if (o->queues > 1 && o->cpus != 0 && o->cpus != o->queues)
-		complain(&command_line, "--cores: %u CPUs for --queues=%u: one for each, in order", o->cpus, o->queues);
+		complain(setting_place(o, "", "cores"), "--cores: %u CPUs for --queues=%u: one for each, in order", o->cpus, o->queues);
 }
 
 static void check_replay(const struct options *o)
@@ -216,27 +214,28 @@ static void check_replay(const struct options *o)
 	bool pcap = uses(o, "pcap");
 
 	if ((o->read_file != NULL || o->write_file != NULL) && !pcap)
-		complain(&command_line, "--read and --write are for --io=pcap");
+		complain(setting_place(o, "pcap", o->read_file != NULL ? "read" : "write"), "--read and --write are for --io=pcap");
 	if (o->read_file == NULL && o->write_file != NULL)
-		complain(&command_line, "--write: there are answers to write only with --read");
+		complain(setting_place(o, "pcap", "write"), "--write: there are answers to write only with --read");
 	if (o->read_file == NULL && o->listeners > 0)
-		complain(&command_line, "--listen: only for a replay (--read)");
+		complain(setting_place(o, "pcap", "listen"), "--listen: only for a replay (--read)");
 	if (o->read_file != NULL && (o->interfaces != 1 || o->queues != 1))
-		complain(&command_line, "--read: a replay has one interface and one queue");
+		complain(setting_place(o, "pcap", "read"), "--read: a replay has one interface and one queue");
 	if (o->read_file != NULL && access(o->read_file, R_OK) != 0)
-		complain(&command_line, "--read: %s cannot be read", o->read_file);
+		complain(setting_place(o, "pcap", "read"), "--read: %s cannot be read", o->read_file);
 }
 
 static void check_sim(const struct options *o)
 {
 	if (o->backend == NULL && o->name != NULL)
-		complain(&command_line, "--name: with --io=sim, --hosts names the hosts");
+		complain(setting_place(o, "", "name"), "--name: with --io=sim, --hosts names the hosts");
 	if (o->backend == NULL && (o->routes > 0 || o->neighbours > 0))
-		complain(&command_line, "--route, --gateway and --neighbour: not for --io=sim, whose hosts are on one network");
+		complain(o->routes > 0 ? &o->route[0].place : &o->neighbour[0].place,
+			 "--route, --gateway and --neighbour: not for --io=sim, whose hosts are on one network");
 	if (o->backend != NULL && o->hosts_said)
-		complain(&command_line, "--hosts: only for --io=sim");
+		complain(setting_place(o, "sim", "hosts"), "--hosts: only for --io=sim");
 	if (o->backend != NULL && o->mtu > 9000)
-		complain(&command_line, "--mtu: '%u': at most 9000 on a device", o->mtu);
+		complain(setting_place(o, "", "mtu"), "--mtu: '%u': at most 9000 on a device", o->mtu);
 }
 
 void options_check(struct options *o)
@@ -250,5 +249,5 @@ void options_check(struct options *o)
 	check_cores(o);
 	check_replay(o);
 	if (o->eal_arguments > 0 && !uses(o, "dpdk"))
-		complain(&command_line, "arguments behind -- are DPDK's: only with --io=dpdk");
+		complain(setting_place(o, "dpdk", "arguments"), "arguments behind -- are DPDK's: only with --io=dpdk");
 }

@@ -59,7 +59,7 @@ static void set_one(struct options *o, const struct setting *s, const config_set
 		complain(&o->place, "%s: a %s is wanted", s->key, s->list ? "value or an array of them" : "value");
 		return;
 	}
-	allowed = s->set(o, text);
+	allowed = setting_set(o, s, text);
 	if (allowed != NULL)
 		complain(&o->place, "%s: '%s': %s", s->key, text, allowed);
 }
@@ -154,7 +154,7 @@ static void composed(struct options *o, config_setting_t *group, const struct se
 		}
 	}
 	here(o, group);
-	allowed = s->set(o, line);
+	allowed = setting_set(o, s, line);
 	if (allowed != NULL)
 		complain(&o->place, "%s: '%s': %s", s->key, line, allowed);
 }

@@ -7,6 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
+bool configure_is_a_hosts(const struct ipaddr *a, unsigned prefix)
+{
+	uint32_t addr = ntohl(ipaddr_ip4(a));
+	uint32_t rest = prefix < 31 ? UINT32_MAX >> prefix : 0;
+
+	if (prefix == 0 || addr >> 28 >= 14 || addr >> 24 == 127 || addr >> 24 == 0)
+		return false;
+	return rest == 0 || ((addr & rest) != 0 && (addr & rest) != rest);
+}
+
 void configure_vlan_name(char *out, const char *interface, unsigned vid)
 {
 	char name[NAME_MAX_BYTES + 16];

@@ -12,6 +12,8 @@ int configure_stack(const struct options *, struct stack *);
 int configure_interface_named(const struct stack *, const char *name);
 /* The interface whose network has the address; 0: none. */
 int configure_interface_towards(const struct stack *, const struct ipaddr *);
+/* An address that a host may have (RFC 1122 3.2.1.3): no multicast, loopback, or all of a network's bits alike. */
+bool configure_is_a_hosts(const struct ipaddr *, unsigned prefix);
 /* "eth0.10", cut to what fits; NAME_MAX_BYTES. */
 void configure_vlan_name(char *out, const char *interface, unsigned vid);
 

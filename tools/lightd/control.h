@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Answers to lightctl. A question is a line: COMMAND [HOST [NUMBER]]; an answer is one JSON object (or, when it failed, {"error": ...}). */
+/* Answers to lightctl. A question is a line: COMMAND [HOST [WORD...]] ("-" is the first host); an answer is one JSON object (or, when it failed,
+ * {"error": "a sentence"}). */
 #ifndef LIGHT_TOOLS_LIGHTD_CONTROL_H
 #define LIGHT_TOOLS_LIGHTD_CONTROL_H
 

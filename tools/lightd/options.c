@@ -15,7 +15,6 @@
 #include "tools/refuse.h"
 
 enum { KEY_CONFIG = 256, KEY_CHECK, KEY_SETTING };
-#define SETTINGS_MAX 96u
 
 static const char *const groups[] = {
 	[1] = "Network:",
@@ -91,7 +90,7 @@ static void apply(struct options *o, const struct command_line *c)
 	for (unsigned i = 0; i < c->n; i++) {
 		const struct setting *s = c->said[i].setting;
 		const char *text = c->said[i].arg != NULL ? c->said[i].arg : "true";
-		const char *allowed = s->set(o, text);
+		const char *allowed = setting_set(o, s, text);
 
 		if (allowed != NULL)
 			complain(&o->place, "--%s: '%s': %s", s->option, text, allowed);
@@ -107,7 +106,7 @@ static int split(struct options *o, int argc, char **argv)
 		if (strcmp(argv[i], "--") != 0)
 			continue;
 		for (int j = i + 1; j < argc; j++) {
-			const char *allowed = s->set(o, argv[j]);
+			const char *allowed = setting_set(o, s, argv[j]);
 
 			if (allowed != NULL)
 				refuse(EXIT_REFUSED, "arguments of DPDK behind --: %s", allowed);

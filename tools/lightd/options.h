@@ -23,6 +23,7 @@
 #define NEIGHBOURS_MAX 64u
 #define LISTENERS_MAX 16u
 #define EAL_ARGUMENTS_MAX 64u
+#define SETTINGS_MAX 96u
 #define NAME_MAX_BYTES 16u   /* of an interface, with its end */
 
 struct backend;
@@ -135,6 +136,7 @@ struct options {
 	unsigned current;
 	int current_vlan;       /* -1: none */
 	struct place place;
+	struct place where[SETTINGS_MAX];   /* each setting by its number: where it was said last */
 	/* Lists said on the command line replace those of the file. */
 	bool interfaces_said, routes_said, neighbours_said, listeners_said, hosts_said;
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/base/check.h"
 #include "tools/refuse.h"
 #include "tools/units.h"
 
@@ -140,13 +141,38 @@ const struct setting *setting_at(unsigned i)
 	return NULL;
 }
 
-const struct setting *setting_by_key(const char *section, const char *key)
+/* Its number; -1: there is none. */
+static int number_by_key(const char *section, const char *key)
 {
 	const struct setting *s;
 
 	for (unsigned i = 0; (s = setting_at(i)) != NULL; i++) {
 		if (s->key != NULL && strcmp(s->section, section) == 0 && strcmp(s->key, key) == 0)
-			return s;
+			return (int)i;
 	}
-	return NULL;
+	return -1;
+}
+
+const struct setting *setting_by_key(const char *section, const char *key)
+{
+	int number = number_by_key(section, key);
+
+	return number >= 0 ? setting_at((unsigned)number) : NULL;
+}
+
+const char *setting_set(struct options *o, const struct setting *s, const char *text)
+{
+	for (unsigned i = 0; i < SETTINGS_MAX && setting_at(i) != NULL; i++) {
+		if (setting_at(i) == s)
+			o->where[i] = o->place;
+	}
+	return s->set(o, text);
+}
+
+const struct place *setting_place(const struct options *o, const char *section, const char *key)
+{
+	int number = number_by_key(section, key);
+
+	CHECK(number >= 0 && (unsigned)number < SETTINGS_MAX);
+	return &o->where[number];
 }

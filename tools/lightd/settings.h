@@ -25,6 +25,11 @@ extern const struct setting settings_interface[], settings_network[], settings_s
 const struct setting *setting_at(unsigned i);
 const struct setting *setting_by_key(const char *section, const char *key);
 
+/* Calls its function and remembers where it was said. */
+const char *setting_set(struct options *, const struct setting *, const char *text);
+/* Where that was; the command line where it was not said at all. */
+const struct place *setting_place(const struct options *, const char *section, const char *key);
+
 /* Says what is wrong as FILE:LINE: ..., or after the program's name what the command line said; ends the program with status 2 unless
  * all complaints are wanted (--check). */
 void complain(const struct place *, const char *format, ...) __attribute__((format(printf, 2, 3)));

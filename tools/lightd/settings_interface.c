@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Settings of one interface, and of the VLANs on it. On the command line they are for the interface that was named last, or for the first
  * one where none was named yet. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tools/lightd/backend.h"
+#include "tools/lightd/configure.h"
 #include "tools/lightd/settings.h"
 #include "tools/units.h"
 
@@ -62,17 +62,6 @@ static const char *set_backend(struct options *o, const char *text)
 	return allowed;
 }
 
-/* An address that a host may have (RFC 1122 3.2.1.3): no multicast, loopback, or all of a network's bits alike. */
-static bool address_is_a_hosts(const struct ipaddr *a, unsigned prefix)
-{
-	uint32_t addr = ntohl(ipaddr_ip4(a));
-	uint32_t rest = prefix < 31 ? UINT32_MAX >> prefix : 0;
-
-	if (prefix == 0 || addr >> 28 >= 14 || addr >> 24 == 127 || addr >> 24 == 0)
-		return false;
-	return rest == 0 || ((addr & rest) != 0 && (addr & rest) != rest);
-}
-
 static const char *set_address(struct options *o, const char *text)
 {
 	struct interface_option *i = here(o);
@@ -87,7 +76,7 @@ static const char *set_address(struct options *o, const char *text)
 		list = i->vlan[o->current_vlan].address;
 		n = &i->vlan[o->current_vlan].addresses;
 	}
-	if (!units_ip4_prefix(text, false, &a.addr, &a.prefix) || !address_is_a_hosts(&a.addr, a.prefix))
+	if (!units_ip4_prefix(text, false, &a.addr, &a.prefix) || !configure_is_a_hosts(&a.addr, a.prefix))
 		return address_allowed;
 	if (*n == ADDRESSES_MAX)
 		return "at most 8 addresses of an interface";
