@@ -8,9 +8,10 @@
 #include "device.h"
 
 /* arguments: as after "--" of the command line, without a program's name. Once a process; the EAL cannot start twice, nor after it
- * failed. The calling thread keeps its affinity; without -l, -c or --lcores the EAL makes no threads for packets. stdout and stderr are kept
- * from the EAL meanwhile, so nobody else should write to them. Afterwards warnings of drivers go to stderr (all of their
- * log with --log-level). 0, or -errno and a sentence with the EAL's own words in why. */
+ * failed. The calling thread keeps its affinity; without -l, -c or --lcores the EAL makes no threads for packets. stdout and
+ * stderr are kept from the EAL meanwhile, so nobody else should write to them. Afterwards warnings of drivers go to stderr (all of
+ * their log with --log-level). The process ignores SIGPIPE: net_virtio_user and net_vhost write to peers that may have
+ * gone. 0, or -errno and a sentence with the EAL's own words in why. */
 int dpdk_start(unsigned n, char **arguments, char why[DEVICE_WHY]);
 void dpdk_stop(void);
 /* Every thread that uses a link calls this first (rte_thread_register), and at its end dpdk_thread_end. */

@@ -34,7 +34,7 @@ static void put_back(struct rte_mbuf **mbufs, unsigned n)
 	}
 }
 
-/* Queue 0's thread asks the PMD now and then, unless the PMD tells by itself; each link follows. */
+/* Queue 0's thread asks the PMD now and then, or where the PMD tells by itself, after it has; each link follows. */
 static void follow_carrier(struct dpdk_queue *q)
 {
 	struct dpdk_port *port = q->port;
@@ -43,7 +43,8 @@ static void follow_carrier(struct dpdk_queue *q)
 	q->looks = CARRIER_LOOKS;
 	if (q->queue_id == 0 && now >= q->carrier_due) {
 		q->carrier_due = now + rte_get_tsc_hz() / CARRIER_PER_SECOND;
-		dpdk_carrier(port);
+		if (!port->lsc || atomic_load_explicit(&port->carrier, memory_order_relaxed) != port->carrier_logged)
+			dpdk_carrier(port);
 	}
 	q->link.up = atomic_load_explicit(&port->carrier, memory_order_relaxed);
 }

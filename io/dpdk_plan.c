@@ -37,15 +37,15 @@ static uint32_t declared_mtu(const struct rte_eth_dev_info *info)
 	return info->max_rx_pktlen > overhead ? RTE_MIN(most, info->max_rx_pktlen - overhead) : most;
 }
 
-/* net_af_packet's slots of the ring with the kernel are of framesz bytes, of which the kernel takes 66 (tpacket(7)). What is longer would
- * vanish without a word. */
-static uint32_t slot_mtu(const struct rte_eth_dev_info *info)
+/* The slots of net_af_packet's ring with the kernel, of which the kernel takes 66 bytes (tpacket(7)); what is longer would vanish
+ * without a word. */
+static uint32_t slot_bytes(const struct rte_eth_dev_info *info)
 {
 	const struct rte_devargs *devargs = info->device ? rte_dev_devargs(info->device) : NULL;
 	const char *framesz = devargs && devargs->args ? strstr(devargs->args, "framesz=") : NULL;
-	uint32_t bytes = framesz ? (uint32_t)strtoul(framesz + strlen("framesz="), NULL, 0) : SLOT_BYTES;
+	unsigned long bytes = framesz ? strtoul(framesz + strlen("framesz="), NULL, 0) : SLOT_BYTES;
 
-	return bytes > SLOT_TAKEN ? RTE_MIN(bytes - SLOT_TAKEN, MTU_MOST) : 0;
+	return (uint32_t)RTE_MIN(bytes, DPDK_SUPER_BYTES - RTE_PKTMBUF_HEADROOM);
 }
 
 static int choose_mtu(struct dpdk_port *port, struct dpdk_plan *plan, char why[DEVICE_WHY])
@@ -57,7 +57,7 @@ static int choose_mtu(struct dpdk_port *port, struct dpdk_plan *plan, char why[D
 	uint16_t present = 0;
 
 	if (port->quirk->has_slots)
-		most = slot_mtu(info);
+		most = RTE_MIN(MTU_MOST, RTE_MAX(slot_bytes(info), SLOT_TAKEN) - SLOT_TAKEN);
 	port->kernel_mtu = dpdk_kernel_mtu(info->if_index);
 	if (mtu == 0) {
 		rte_eth_dev_get_mtu(port->id, &present);
@@ -78,7 +78,7 @@ static int choose_rings(struct dpdk_port *port, struct dpdk_plan *plan, char why
 {
 	const struct dpdk_config *c = plan->config;
 	bool super = port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO;
-	uint32_t least;
+	uint32_t least, room;
 	int error;
 
 	plan->rx_ring = c->rx_ring ? c->rx_ring : RING;
@@ -90,8 +90,10 @@ static int choose_rings(struct dpdk_port *port, struct dpdk_plan *plan, char why
 		dpdk_log(port, "rings of %u and %u descriptors, as the PMD allows", plan->rx_ring, plan->tx_ring);
 	least = plan->rx_ring + (super ? 0 : plan->tx_ring) + 2 * DPDK_CACHE + 2 * DPDK_BURST;
 	plan->packets = c->packets ? c->packets : RTE_MAX(PACKETS, least);
-	plan->buffer_bytes = RTE_PKTMBUF_HEADROOM + RTE_ALIGN_CEIL(RTE_MAX(plan->mtu + DPDK_FRAME_EXTRA + RTE_ETHER_CRC_LEN,
-		BUFFER_LEAST), RTE_CACHE_LINE_SIZE);
+	room = RTE_MAX(plan->mtu + DPDK_FRAME_EXTRA + RTE_ETHER_CRC_LEN, BUFFER_LEAST);
+	if (port->quirk->has_slots)     /* it wants a whole slot to fit */
+		room = RTE_MAX(room, slot_bytes(&plan->info));
+	plan->buffer_bytes = RTE_PKTMBUF_HEADROOM + RTE_ALIGN_CEIL(room, RTE_CACHE_LINE_SIZE);
 	if (super)
 		plan->supers = plan->tx_ring + SUPER_SPARE;
 	else if (port->rx_offloads & RTE_ETH_RX_OFFLOAD_SCATTER || port->quirk->merges)
@@ -111,7 +113,7 @@ static void choose_offloads(struct dpdk_port *port, struct dpdk_plan *plan)
 		port->rx_offloads |= rx & (DPDK_RX_SUMS | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
 	if ((tx & DPDK_TX_SUMS) == DPDK_TX_SUMS)
 		port->tx_offloads |= tx & (DPDK_TX_SUMS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
-	if (port->tx_offloads && tx & RTE_ETH_TX_OFFLOAD_TCP_TSO)
+	if (port->tx_offloads && tx & RTE_ETH_TX_OFFLOAD_TCP_TSO && !port->quirk->segments_badly)
 		port->tx_offloads |= tx & (RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
 	/* Frees without a look at each mbuf: all that is sent must come from one pool, so there must be only one. */
 	else if (!(rx & RTE_ETH_RX_OFFLOAD_SCATTER))

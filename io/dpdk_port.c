@@ -23,7 +23,7 @@ const uint8_t dpdk_rss_key[52] = {
 static const struct dpdk_quirk quirks[] = {
 	{ .driver = "net_af_packet", .declares_little = true, .has_slots = true },
 	{ .driver = "net_memif", .declares_little = true },
-	{ .driver = "net_tap", .declares_little = true, .lends_mac = true },
+	{ .driver = "net_tap", .lends_mac = true, .segments_badly = true },
 	{ .driver = "net_vhost", .merges = true },
 	{ .driver = "net_af_xdp", .keeps_fill_ring = true },
 	{ .driver = "" },

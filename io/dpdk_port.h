@@ -33,6 +33,7 @@ struct dpdk_quirk {
 	bool declares_little;     /* declares frames of 1,518 bytes, and takes what its buffers have room for */
 	bool has_slots;           /* whose size is an argument that bounds the MTU */
 	bool lends_mac;           /* its MAC is that of the kernel's end: ours must be another */
+	bool segments_badly;      /* never takes segments that with all headers are longer than the MTU */
 	bool merges;              /* may give 64 KB frames in chains without declaring LRO */
 	bool keeps_fill_ring;     /* does not free what the kernel had to fill when it is closed */
 };
