@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ARP packets (RFC 826): answering, asking, announcing, and defending our addresses (RFC 5227 2.3, 2.4 (c)). What is
  * learnt is kept by neighbor.c. */
-#include "layers.h"
+#include "dhcp_client.h"
 
 #include "wire.h"
 
@@ -106,6 +106,11 @@ void arp_request(struct stack *s, struct interface *i, uint32_t target, const ui
 		send(s, i, ARP_REQUEST, source, target, mac, mac ? mac : broadcast_mac);
 }
 
+void arp_probe(struct stack *s, struct interface *i, uint32_t target)
+{
+	send(s, i, ARP_REQUEST, 0, target, NULL, broadcast_mac);
+}
+
 /* True: the packet may be looked at further. */
 static bool well_formed(const struct pkt *p)
 {
@@ -126,6 +131,8 @@ void arp_receive(struct stack *s, struct interface *i, struct pkt *p)
 		pkt_drop(s, p, DROP_ARP_MALFORMED);
 		return;
 	}
+	if (i->dhcp)
+		dhcp_arp(i->dhcp, arp->sender_mac, arp->sender_ip, arp->target_ip, arp->operation == be16(ARP_REQUEST));
 	own = own_address(i, arp->sender_ip);
 	if (own && memcmp(arp->sender_mac, i->link->mac, 6) != 0) {
 		conflict(s, i, own, arp->sender_mac);

@@ -25,6 +25,7 @@ struct route_table;               /* route.c */
 struct pmtu_table;                /* pmtu.c */
 struct neighbour_table;           /* neighbor.c */
 struct reassembly;                /* fragment.c */
+struct dhcp;                      /* dhcp.c */
 
 struct interface_address {
 	struct ipaddr addr;
@@ -50,6 +51,7 @@ struct interface {
 	struct interface_address addresses[INTERFACE_ADDRESSES];
 	unsigned address_count;
 	struct timer announce;    /* the next gratuitous ARP of any address */
+	struct dhcp *dhcp;        /* its DHCP client; NULL: none */
 	struct neighbour *recent; /* neighbor.c: the last one sent to, while it can be sent to */
 	/* ip4.c: the last source and destination that were accepted, and under which addresses. */
 	uint32_t accepted_source, accepted_destination, accepted_generation;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "dhcp_message.h"
 #include "wire.h"
 
 #define IP4_HEADER 20u
@@ -94,6 +95,16 @@ static enum drop check_pair(const struct stack *s, struct interface *i, uint32_t
 	return reason;
 }
 
+/* For the DHCP client of the interface, which has no address yet to be called by (RFC 2131 4.1). */
+static bool is_for_dhcp(const struct interface *i, const struct pkt *p, uint32_t total)
+{
+	const struct ip4_header *ip = (const struct ip4_header *)p->data;
+	const struct udp_header *udp = (const struct udp_header *)(ip + 1);
+
+	return i->dhcp && ip->version_ihl == 0x45 && ip->protocol == PROTOCOL_UDP && total >= IP4_HEADER + sizeof(*udp) &&
+	       !(ip->fragment & be16(IP4_MF | IP4_OFFSET)) && udp->destination == be16(DHCP_CLIENT_PORT);
+}
+
 void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_broadcast)
 {
 	const struct ip4_header *ip = (const struct ip4_header *)p->data;
@@ -108,7 +119,8 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 		i = s->interfaces[s->loopback_number];
 	if (reason == DROP_REASONS && (link_broadcast || ip->source != i->accepted_source ||
 				       ip->destination != i->accepted_destination ||
-				       i->accepted_generation != s->route_generation))
+				       i->accepted_generation != s->route_generation) &&
+	    !is_for_dhcp(i, p, total))
 		reason = check_pair(s, i, ip->source, ip->destination, &link_broadcast);
 	if (reason != DROP_REASONS) {
 		pkt_drop(s, p, reason);

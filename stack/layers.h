@@ -23,6 +23,8 @@ void arp_receive(struct stack *, struct interface *, struct pkt *);
 /* mac NULL: broadcast. */
 void arp_request(struct stack *, struct interface *, uint32_t target, const uint8_t *mac);
 void arp_announce(struct stack *, struct interface *, struct interface_address *);
+/* RFC 5227 2.1.1: whether anybody has an address that we do not use yet. */
+void arp_probe(struct stack *, struct interface *, uint32_t target);
 
 /* neighbor.c */
 bool neighbours_init(struct stack *);

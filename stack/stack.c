@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An instance: made, turned, asked and freed. A turn takes a burst from each link, fires what is due, sends what may be
  * sent, and hands each link its packets at once; nothing is done between turns that a turn would not see. */
-#include "layers.h"
+#include "dhcp_client.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -193,6 +193,8 @@ void stack_free(struct stack *s)
 
 		if (i && i->out_count)
 			i->link->ops->release(i->link, i->out, i->out_count);
+		if (i)
+			dhcp_free(i->dhcp);
 		free(i);
 	}
 	fragments_free(s);
@@ -269,6 +271,8 @@ int stack_remove_vlan(struct stack *s, int interface)
 		return -ENODEV;
 	if (!i->vid)
 		return -EINVAL;
+	if (i->dhcp)
+		return -EBUSY;
 	wheel_cancel(&s->wheel, &i->announce);
 	neighbours_forget(s, i);
 	route_interface_gone(s, i);
@@ -355,12 +359,15 @@ static void carrier_changed(struct stack *s, struct interface *device)
 		if (device->out_count)
 			device->link->ops->release(device->link, device->out, device->out_count);
 		device->out_count = 0;
-		return;
 	}
 	for (uint32_t n = 1; n <= s->interface_count; n++) {
 		struct interface *i = s->interfaces[n];
 
-		if (!i || i->device != device || i->loopback)
+		if (!i || i->device != device)
+			continue;
+		if (i->dhcp)
+			dhcp_carrier(i->dhcp);
+		if (!device->carrier)
 			continue;
 		neighbours_doubt(s, i);
 		for (unsigned a = 0; a < i->address_count; a++)

@@ -81,7 +81,8 @@ int stack_add_link(struct stack *, struct link *, const char *name);
 /* An interface for the frames of one VLAN (IEEE 802.1Q, vid 1..4094) of an interface that has a link of its own. It shares the link, its
  * MAC address and MTU. -EEXIST: it is there already. */
 int stack_add_vlan(struct stack *, int interface, unsigned vid, const char *name);
-/* With its addresses, routes and neighbours; connections over it find no route. Only VLANs: -EINVAL. Its number may be given again. */
+/* With its addresses, routes and neighbours; connections over it find no route. Only VLANs: -EINVAL. -EBUSY: its DHCP client must be
+ * stopped first. Its number may be given again. */
 int stack_remove_vlan(struct stack *, int interface);
 int stack_loopback(const struct stack *);
 /* prefix: bits. Announces the address (gratuitous ARP, RFC 5227) and makes the connected route. */

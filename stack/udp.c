@@ -6,6 +6,8 @@
 #include <errno.h>
 
 #include "dgram.h"
+#include "dhcp_client.h"
+#include "dhcp_message.h"
 #include "wire.h"
 
 #define IP_HEADER 20u
@@ -106,6 +108,10 @@ void udp_receive(struct stack *s, struct pkt *p, const struct ip_received *rx)
 	}
 	key = (struct flow_key){ .local = rx->destination, .remote = rx->source,
 				 .local_port = be16(udp->destination), .remote_port = be16(udp->source) };
+	if (key.local_port == DHCP_CLIENT_PORT && s->interfaces[rx->interface] && s->interfaces[rx->interface]->dhcp) {
+		dhcp_receive(s, s->interfaces[rx->interface]->dhcp, p);
+		return;
+	}
 	if (rx->to_broadcast && !stack_is_own(s, &rx->destination)) {
 		deliver_to_all(s, p, rx, &key);
 		return;
