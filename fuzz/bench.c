@@ -106,6 +106,8 @@ static void look_at(struct bench *b, const struct pkt *p)
 		wrong("a segment or datagram went out with a wrong checksum");
 	if (ip[9] == TCP)
 		learn(b, ip + header, n - header);
+	if (ip[9] == UDP && get16(ip + header) == 68 && n - header >= 8 + 240)
+		memcpy(b->dhcp_xid, ip + header + 8 + 4, 4);
 }
 
 static void listen_to(struct bench *b)
@@ -237,6 +239,20 @@ static void make_relative(const struct bench *b, uint8_t *ip, uint32_t n)
 	put32(tcp + 8, get32(tcp + 8) + b->flows[0].theirs);
 }
 
+/* An answer to what the client asked last: reply, Ethernet, transaction, hardware address, cookie. */
+static void make_answer(const struct bench *b, uint8_t *ip, uint32_t n)
+{
+	uint8_t *message = ip + IP4 + 8;
+
+	if (ip[0] != 0x45 || ip[9] != UDP || n < IP4 + 8 + 240 || get16(ip + IP4 + 2) != 68)
+		return;
+	memcpy(message, "\2\1\6", 3);
+	memcpy(message + 4, b->dhcp_xid, 4);
+	memcpy(message + 28, b->near->mac, 6);
+	memcpy(message + 236, "\143\202\123\143", 4);
+	put16(ip + IP4 + 4, n - IP4);
+}
+
 void bench_frame(struct bench *b, const uint8_t *bytes, size_t n, unsigned fix)
 {
 	struct pkt *p;
@@ -250,6 +266,8 @@ void bench_frame(struct bench *b, const uint8_t *bytes, size_t n, unsigned fix)
 
 		if (fix & BENCH_RELATIVE)
 			make_relative(b, p->data + ETH, length);
+		if (fix & BENCH_DHCP)
+			make_answer(b, p->data + ETH, length);
 		if (fix & BENCH_FIX_LAYER4)
 			fix_layer4(p->data + ETH, length);
 		if (fix & BENCH_FIX_IP)
@@ -399,11 +417,20 @@ void bench_open(struct bench *b)
 	CHECK(b->endpoints[2]);
 }
 
+void bench_dhcp(struct bench *b)
+{
+	b->dhcp = dhcp_start(b->stack, b->interface, &(struct dhcp_config){ .host_name = "fuzz" });
+	CHECK(b->dhcp);
+	bench_turn(b);
+}
+
 void bench_close(struct bench *b)
 {
 	struct stack_memory m;
 	unsigned i;
 
+	if (b->dhcp)
+		dhcp_stop(b->dhcp);
 	for (i = 0; i < BENCH_ENDPOINTS; i++)
 		if (b->endpoints[i])
 			ep_abort(b->stack, b->endpoints[i]);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "io/mem.h"
+#include "stack/dhcp.h"
 #include "stack/stack.h"
 
 #define BENCH_FLOWS 8u
@@ -32,6 +33,8 @@ struct bench {
 	unsigned next_flow;                /* the slot that a new flow takes */
 	ep_id endpoints[BENCH_ENDPOINTS];  /* [0] the listener, [1] the datagram socket, then children and others */
 	uint64_t frames_out;
+	struct dhcp *dhcp;
+	uint8_t dhcp_xid[4];               /* of the client's last message */
 };
 
 /* Of a segment to send; numbers are relative to what the stack expects. */
@@ -48,10 +51,13 @@ enum {
 	BENCH_FIX_LAYER4 = 1 << 1,   /* fill in the checksum of TCP, UDP, ICMP */
 	BENCH_CSUM_GOOD = 1 << 2,    /* the link vouches for it */
 	BENCH_RELATIVE = 1 << 3,     /* TCP numbers are relative to the first flow's */
+	BENCH_DHCP = 1 << 4,         /* with bench_dhcp: a DHCP message answers the client's exchange */
 };
 
 /* With a listener, a datagram socket, and one connection to the listener that is accepted. */
 void bench_open(struct bench *);
+/* A DHCP client on the interface, at its first message. */
+void bench_dhcp(struct bench *);
 /* Resets everything, lets time pass, and demands that nothing is left. */
 void bench_close(struct bench *);
 

@@ -79,6 +79,28 @@ static void run_world(enum talk_kind kind, uint32_t flags, const struct tcp_sett
 	world_free(w);
 }
 
+/* An offer with an option of each kind, some of them in file and sname; and a frame with a tag. */
+static void make_told_frames(void)
+{
+	static const char options[] = "\x35\1\2" "\x36\4\x0a\0\0\2" "\x33\4\0\0\0\x78" "\1\4\xff\xff\xff\0" "\3\4\x0a\0\0\2"
+		"\6\x08\x0a\0\0\2\x0a\0\0\3" "\x1a\2\5\x14" "\x34\1\3" "\x3a\4\0\0\0\x0a" "\x3b\4\0\0\0\x14"
+		"\x79\x0e\0\x0a\0\0\2\x18\xac\x10\1\0\0\0\0" "\xff";
+	uint8_t bytes[1 + 14 + 20 + 8 + 240 + sizeof(options)] = { BENCH_FIX_IP | BENCH_FIX_LAYER4 | BENCH_DHCP };
+	uint8_t *frame = bytes + 1, *ip = frame + 14, *message = ip + 28;
+
+	memset(frame, 0xff, 6);
+	memcpy(frame + 6, "\2\0\0\0\1\1\x08\0", 8);
+	memcpy(ip, "\x45\0\0\0\0\0\0\0\x40\x11\0\0\x0a\0\0\2\xff\xff\xff\xff\0\x43\0\x44", 24);
+	memcpy(message + 16, "\x0a\0\0\x4d", 4);
+	memcpy(message + 44, "\x0f\7example\xff", 10);
+	memcpy(message + 108, "\x0f\4.org\0\0\xff", 9);
+	memcpy(message + 240, options, sizeof(options));
+	save("frame", frames_written++, bytes, sizeof(bytes));
+	memmove(frame + 16, frame + 12, 40);
+	memcpy(frame + 12, "\x81\0\0\5", 4);
+	save("frame", frames_written++, bytes, 60);
+}
+
 static void make_frames(void)
 {
 	struct tcp_settings bare;
@@ -88,6 +110,7 @@ static void make_frames(void)
 	bare.timestamps = bare.sack = bare.window_scaling = false;
 	for (kind = 0; kind < TALK_KINDS; kind++)
 		run_world((enum talk_kind)kind, 0, kind % 2 ? &bare : NULL, kind % 2 ? 4000 : 100);
+	make_told_frames();
 }
 
 /* ---- stories: see fuzz_sequence.c for what the bytes mean ---- */
