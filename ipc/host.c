@@ -44,19 +44,19 @@ static void add_address(struct host_info *info, const struct ipaddr *a)
 void server_host_changed(struct server_host *h)
 {
 	struct host_info *info = &h->info;
-	struct stack_interface interface;
 	struct stack_route route;
+	struct ipaddr addr;
 	struct family *f;
 	uint32_t cursor = 0;
-	unsigned i;
+	unsigned i, a, prefix;
 
 	memset(info, 0, sizeof(*info));
 	info->cores = h->server->cores_n;
 	info->daemon_cores = h->server->config.daemon_cores;
 	memcpy(info->name, h->name, sizeof(info->name));
 	for (i = 1; i <= stack_interfaces(h->stack); i++)  /* a removed VLAN leaves a hole */
-		if (stack_interface(h->stack, (int)i, &interface))
-			add_address(info, &interface.addr);
+		for (a = 0; stack_interface_address(h->stack, (int)i, a, &addr, &prefix); a++)
+			add_address(info, &addr);
 	while (info->routes < HOST_ROUTES && stack_walk_routes(h->stack, &cursor, &route)) {
 		add_address(info, &route.source);
 		info->route[info->routes].to = route.to;
