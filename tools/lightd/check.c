@@ -203,8 +203,6 @@ static void check_cores(const struct options *o)
 		if (o->cpu[i] >= present)
 			complain(setting_place(o, "", "cores"), "--cores: this machine has no CPU %u: 0 to %ld", o->cpu[i], present - 1);
 	}
-	if (o->queues > 1)
-		complain(setting_place(o, "", "queues"), "--queues: '%u': this version serves programs on one core only: 1", o->queues);
 	if (o->queues > 1 && o->cpus != 0 && o->cpus != o->queues)
 		complain(setting_place(o, "", "cores"), "--cores: %u CPUs for --queues=%u: one for each, in order", o->cpus, o->queues);
 }

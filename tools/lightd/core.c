@@ -111,11 +111,11 @@ static bool must_not_sleep(struct core *c)
 /* Sleeps on what programs ring, on what the links have, and on the bell, with all of them armed. */
 static void sleep_armed(struct core *c, nsec until)
 {
-	struct pollfd p[2 + INTERFACES_MAX] = { { .fd = server_wake_fd(c->server), .events = POLLIN }, { .fd = c->bell, .events = POLLIN } };
-	int fds[INTERFACES_MAX];
+	struct pollfd p[2 + NETWORK_FDS] = { { .fd = server_wake_fd(c->server), .events = POLLIN }, { .fd = c->bell, .events = POLLIN } };
+	int fds[NETWORK_FDS];
 	struct timespec t;
 	bool polled;
-	unsigned n = network_arm(c->daemon->network, c->number, fds, &polled);
+	unsigned n = network_arm(c->daemon->network, c->number, fds, NETWORK_FDS, &polled);
 	nsec began = core_clock();
 
 	for (unsigned i = 0; i < n; i++)

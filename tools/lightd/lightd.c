@@ -70,7 +70,7 @@ static int open_servers(struct daemon *d)
 	config.log = o->verbose ? log_line : NULL;
 	config.control = control_answer;
 	config.control_context = d;
-	return server_new(&config, &d->server[0]);
+	return server_new_cores(&config, d->cores, d->server);
 }
 
 /* Programs are told first, and their sleepers woken; then the network gets a moment for the last segments. */

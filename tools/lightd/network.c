@@ -9,12 +9,18 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "io/capture.h"
+#include "tools/lightd/attach.h"
 #include "tools/lightd/backend.h"
 #include "tools/lightd/configure.h"
 
-/* At the end: how long a device may take to give back what it still sends. */
-#define DRAIN_MS 200u
+
+struct network_host;
+
+/* For the stack of one core that hands a datagram to another. */
+struct redirect {
+	struct network_host *host;
+	unsigned core;
+};
 
 struct network_host {
 	const char *name;
@@ -22,6 +28,8 @@ struct network_host {
 	struct server_host *served[STEER_CORES];
 	unsigned interfaces;
 	struct network_interface *interface;
+	struct steer *steer;            /* NULL: one core */
+	struct redirect redirect[STEER_CORES];
 };
 
 struct network {
@@ -40,18 +48,6 @@ static nsec clock_nsec(clockid_t id)
 	return (nsec)t.tv_sec * NSEC_PER_SEC + (nsec)t.tv_nsec;
 }
 
-static nsec capture_clock(void *context)
-{
-	(void)context;
-	return clock_nsec(CLOCK_REALTIME);
-}
-
-static int fail(int error, const char *what, const char *why)
-{
-	fprintf(stderr, "lightd: %s: %s\n", what, why);
-	return error;
-}
-
 /* ---- links ---- */
 
 static int make_wire(struct network *n, const struct options *o)
@@ -66,38 +62,7 @@ static int make_wire(struct network *n, const struct options *o)
 	return n->wire != NULL ? 0 : -ENOMEM;
 }
 
-/* Every core's link of an interface. */
-static int wrap(struct network *n, struct network_interface *i, struct link *first)
-{
-	const struct capture_config capture = { .clock = capture_clock };
-
-	for (unsigned core = 0; core < n->cores; core++) {
-		i->link[core] = capture_new(core == 0 ? first : i->device->ops->queue(i->device, core), &capture);
-		if (i->link[core] == NULL)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int open_interface(struct network *n, const struct options *o, const struct interface_option *wanted, struct network_interface *i)
-{
-	struct device_config config = { .queues = n->cores, .mtu = wanted->mtu != 0 ? wanted->mtu : o->mtu, .wake = !n->busy, .log = n->log };
-	char why[DEVICE_WHY] = "";
-	int error;
-
-	memcpy(i->name, wanted->name, sizeof i->name);
-	i->backend = wanted->backend != NULL ? wanted->backend : o->backend;
-	i->dhcp = wanted->dhcp;
-	for (unsigned v = 0; v < wanted->vlans; v++)
-		i->dhcp = i->dhcp || wanted->vlan[v].dhcp;
-	error = i->backend->start(o, why);
-	if (error == 0)
-		error = i->backend->open(o, wanted, &config, &i->device, why);
-	if (error < 0)
-		return fail(error, i->name, why);
-	return wrap(n, i, i->device->ops->queue(i->device, 0));
-}
-
+/* Devices first: how the first one spreads decides how all are. */
 static int make_interfaces(struct network *n, const struct options *o, struct network_host *h, unsigned number)
 {
 	int error = 0;
@@ -108,12 +73,19 @@ static int make_interfaces(struct network *n, const struct options *o, struct ne
 	if (n->wire != NULL) {
 		h->interfaces = 1;
 		strcpy(h->interface->name, "sim0");
-		return wrap(n, h->interface, wire_link(n->wire, number));
 	}
-	for (unsigned i = 0; i < o->interfaces && error == 0; i++) {
+	for (unsigned i = 0; n->wire == NULL && i < o->interfaces && error == 0; i++) {
 		h->interfaces = i + 1;
-		error = open_interface(n, o, &o->interface[i], &h->interface[i]);
+		error = attach_open(o, &o->interface[i], n->cores, n->log, &h->interface[i]);
 	}
+	if (error == 0 && n->cores > 1) {
+		h->steer = calloc(1, sizeof *h->steer);
+		if (h->steer == NULL)
+			return -ENOMEM;
+		attach_steer(h->steer, n->cores, h->interface);
+	}
+	for (unsigned i = 0; i < h->interfaces && error == 0; i++)
+		error = attach_links(&h->interface[i], n->cores, h->steer, n->wire != NULL ? wire_link(n->wire, number) : NULL);
 	return error;
 }
 
@@ -141,6 +113,22 @@ static nsec first_moment(const struct network_host *h)
 	return first != NSEC_NEVER ? first : clock_nsec(CLOCK_MONOTONIC);
 }
 
+static bool redirect(void *context, int interface, struct pkt *p, unsigned to)
+{
+	const struct redirect *from = context;
+	struct stack_interface s;
+
+	if (!stack_interface(from->host->stack[from->core], interface, &s))
+		return false;
+	for (unsigned i = 0; i < from->host->interfaces; i++) {
+		struct network_interface *f = &from->host->interface[i];
+
+		if (f->link[from->core] == s.link)
+			return spread_redirect(spread_link(f->spread, from->core), p, to);
+	}
+	return false;
+}
+
 /* server NULL: nobody is served (a replay). */
 static int make_stack(struct network *n, const struct options *o, struct network_host *h, struct server *server, unsigned core,
 		      const uint8_t secret[16])
@@ -156,6 +144,13 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	if (server != NULL)
 		config.host = server_host_calls(h->served[core]);
 	config.log = n->log;
+	if (h->steer != NULL) {
+		h->redirect[core] = (struct redirect){ h, core };
+		config.core = core;
+		config.steer = h->steer;
+		config.redirect = redirect;
+		config.redirect_context = &h->redirect[core];
+	}
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
 	if (o->cc != NULL)
@@ -223,16 +218,22 @@ nsec network_deadline(const struct network *n, unsigned core)
 	return earliest;
 }
 
-unsigned network_arm(struct network *n, unsigned core, int *fds, bool *polled)
+/* The simulated network has no descriptor: it is not waited for, its deadline is. Between cores there is one. */
+static bool is_armed(const struct network *n)
+{
+	return n->wire == NULL || n->cores > 1;
+}
+
+unsigned network_arm(struct network *n, unsigned core, int *fds, unsigned room, bool *polled)
 {
 	unsigned count = 0;
 
 	*polled = false;
-	for (unsigned i = 0; n->wire == NULL && i < n->host->interfaces; i++) {
-		struct link *link = n->host->interface[i].link[core];
+	for (unsigned i = 0; is_armed(n) && i < n->hosts * n->host->interfaces; i++) {
+		struct link *link = n->host[i / n->host->interfaces].interface[i % n->host->interfaces].link[core];
 		int fd = link->ops->arm != NULL ? link->ops->arm(link) : -1;
 
-		if (fd >= 0)
+		if (fd >= 0 && count < room)
 			fds[count++] = fd;
 		else
 			*polled = true;
@@ -242,8 +243,8 @@ unsigned network_arm(struct network *n, unsigned core, int *fds, bool *polled)
 
 void network_disarm(struct network *n, unsigned core)
 {
-	for (unsigned i = 0; n->wire == NULL && i < n->host->interfaces; i++) {
-		struct link *link = n->host->interface[i].link[core];
+	for (unsigned i = 0; is_armed(n) && i < n->hosts * n->host->interfaces; i++) {
+		struct link *link = n->host[i / n->host->interfaces].interface[i % n->host->interfaces].link[core];
 
 		if (link->ops->disarm != NULL)
 			link->ops->disarm(link);
@@ -324,25 +325,6 @@ int network_tell_devices(const struct network *n, unsigned host)
 
 /* ---- the end ---- */
 
-static void close_interface(struct network *n, struct network_interface *i)
-{
-	char line[128];
-	uint32_t out;
-
-	for (unsigned core = 0; core < n->cores; core++) {
-		if (i->link[core] != NULL)
-			capture_free(i->link[core]);
-	}
-	if (i->device == NULL)
-		return;
-	/* What was sent last may still be with the device. */
-	for (unsigned ms = 0; (out = i->device->ops->outstanding(i->device)) != 0 && ms < DRAIN_MS; ms++)
-		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
-	snprintf(line, sizeof line, "%s: %u packets outstanding", i->name, out);
-	n->log(NULL, line);
-	i->device->ops->close(i->device);
-}
-
 void network_free(struct network *n)
 {
 	for (unsigned h = 0; h < n->hosts; h++) {
@@ -351,8 +333,9 @@ void network_free(struct network *n)
 				stack_free(n->host[h].stack[core]);
 		}
 		for (unsigned i = 0; i < n->host[h].interfaces; i++)
-			close_interface(n, &n->host[h].interface[i]);
+			attach_close(&n->host[h].interface[i], n->cores, n->log);
 		free(n->host[h].interface);
+		free(n->host[h].steer);
 	}
 	for (unsigned i = 0; backend_at(i) != NULL; i++)
 		backend_at(i)->stop();

@@ -17,6 +17,7 @@ struct network_interface {
 	const struct backend *backend;  /* NULL: the simulated network */
 	struct device *device;          /* NULL likewise */
 	bool dhcp;                      /* some address of it comes by DHCP */
+	struct spread *spread;          /* between device and cores; NULL: one core */
 	struct link *link[STEER_CORES]; /* each core's, with its capture around */
 };
 
@@ -24,6 +25,9 @@ struct network_interface {
 struct network *network_new(const struct options *, struct server **servers, void (*log)(void *, const char *));
 /* Stacks and devices; what did not come back to a device is said in the log. Before the servers are freed. */
 void network_free(struct network *);
+
+/* More than a core ever sleeps on. */
+#define NETWORK_FDS (HOSTS_MAX > INTERFACES_MAX ? HOSTS_MAX : INTERFACES_MAX)
 
 unsigned network_hosts(const struct network *);
 unsigned network_cores(const struct network *);
@@ -41,9 +45,9 @@ int network_tell_devices(const struct network *, unsigned host);
 unsigned network_turn(struct network *, unsigned core, nsec now);
 /* When something is due on that core even if nobody asks. */
 nsec network_deadline(const struct network *, unsigned core);
-/* Before a sleep: descriptors that become readable when there is something to receive, into fds (room for INTERFACES_MAX).
- * *polled: a link cannot wake anybody. */
-unsigned network_arm(struct network *, unsigned core, int *fds, bool *polled);
+/* Before a sleep: descriptors that become readable when there is something to receive, into fds. *polled: a link
+ * cannot wake anybody, or there is no room for its descriptor. */
+unsigned network_arm(struct network *, unsigned core, int *fds, unsigned room, bool *polled);
 void network_disarm(struct network *, unsigned core);
 
 #endif
