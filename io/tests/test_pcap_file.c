@@ -433,7 +433,7 @@ static void other_link_types_and_files_are_refused_with_a_sentence(void **state)
 	assert_non_null(strstr(why, "space"));
 }
 
-/* A whole capture with random bytes written over it, and cut at every length. */
+/* A whole capture with random bytes written over it, as every link type, and cut at every length. */
 static void broken_files_end_with_an_error_and_never_worse(void **state)
 {
 	static uint8_t good[65536], bad[65536];
@@ -462,6 +462,8 @@ static void broken_files_end_with_an_error_and_never_worse(void **state)
 		len = round <= n ? round : n;
 		for (unsigned i = 0; round > n && i < 1 + round % 8; i++)
 			bad[rng_below(&rng, n)] = (uint8_t)rng_u64(&rng);
+		if (round > n && round % 2)
+			memcpy(bad + 20, (uint32_t[]){ 1, 101, 228, 113, 276 } + rng_below(&rng, 5), 4);
 		fwrite(bad, 1, len, f);
 		fclose(f);
 		if (pcap_file_open(&c, &d, why) != 0) {
