@@ -9,6 +9,7 @@
 #include "close.h"
 #include "loss.h"
 #include "output.h"
+#include "recovery.h"
 #include "recv.h"
 #include "send.h"
 #include "sent.h"
@@ -189,7 +190,7 @@ static enum verdict fin_acked(struct tcp_conn *c)
 	}
 }
 
-static enum verdict new_ack(struct tcp_conn *c, struct arrival *a)
+static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct flight_news *news)
 {
 	uint32_t acked = a->s->ack - c->snd_una, in_flight = conn_in_flight(c);
 	nsec rtt;
@@ -204,7 +205,10 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a)
 		timers_all_acked(c);
 	else
 		timers_restart(c);
-	loss_new_ack(c, acked, in_flight, rtt);
+	if (c->sack_on)
+		recovery_ack(c, a->s, news, rtt);
+	else
+		loss_new_ack(c, acked, in_flight, rtt);
 	take_window(c, a);
 	send_note_room(c);
 	if (conn_has_unsent(c))
@@ -230,6 +234,7 @@ static enum verdict enter_established(struct tcp_conn *c, struct arrival *a)
 static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 {
 	const struct tcp_segment *s = a->s;
+	struct flight_news news;
 
 	if (!(s->flags & SEG_ACK)) {
 		a->why = DROP_TCP_NO_ACK;
@@ -244,10 +249,14 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		return CHALLENGE;
 	c->last_acked = c->stack->now;
 	c->probes = 0;
+	if (c->sack_on)
+		recovery_take(c, s, &news);
 	if (seq_gt(s->ack, c->snd_una))
-		return new_ack(c, a);
-	if (is_duplicate_ack(c, a))
+		return new_ack(c, a, &news);
+	if (!c->sack_on && is_duplicate_ack(c, a))
 		loss_duplicate_ack(c);
+	else if (c->sack_on && (news.sacked > 0 || news.dsack))
+		recovery_ack(c, s, &news, 0);
 	take_window(c, a);
 	return NEXT;
 }
