@@ -118,6 +118,7 @@ struct tcp_conn {
 	/* sent.c, loss.c */
 	struct flight *flight;    /* the scoreboard while something is outstanding, with SACK (flight.c); else NULL */
 	uint32_t timed_seq, recover;
+	struct sack_block duplicate; /* received again, to be reported with the next ACK (RFC 2883); start == end: nothing */
 	uint32_t dsack_round, probe_end; /* RACK.dsack_round, TLP.end_seq */
 	uint32_t limited_from;    /* snd_nxt before limited transmit (RFC 3042) */
 	int32_t inflation;        /* of cwnd in fast recovery (RFC 6582 3.2) */

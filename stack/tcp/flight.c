@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What leaves in one turn is one record, since it has one time; a record is cut where an acknowledgment or a retransmission ends
+/* What leaves in one turn is one record, since it has one time, and so is what is tiny beside the window; a record is cut where an acknowledgment or a retransmission ends
  * inside it. A peer that acknowledges every other byte gets no more than RECORDS_MOST of them: blocks that would need more are
  * not believed, which costs retransmissions and nothing else. */
 #include "flight.h"
 
-#define RECORDS_MOST 65536u
+#define RECORDS_MOST 4096u
+#define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows */
 
 static bool sent_before(nsec a_time, uint32_t a_end, nsec b_time, uint32_t b_end)
 {
@@ -158,7 +159,8 @@ void flight_sent(struct tcp_conn *c, uint32_t start, uint32_t end)
 	struct flight *f = flight_of(c);
 	struct record *last = newest_or_null(f), *r;
 
-	if (last && last->state == RECORD_SENT && last->sent_at == c->stack->now) {
+	if (last && last->state == RECORD_SENT &&
+	    (last->sent_at == c->stack->now || length(last) < (start - c->snd_una) / RECORDS_FINE)) {
 		extend(c, last, end);
 		return;
 	}
@@ -278,7 +280,7 @@ static void sack_range(struct tcp_conn *c, const struct sack_block *b, const str
 		}
 		if (seq_gt(r->end, b->end) && !cut(c, r, b->end))
 			return;
-		if (seq_lt(r->end, f->highest_sacked) && r->state == RECORD_SENT && !r->again)
+		if (seq_lt(r->end, news->highest_before) && r->state == RECORD_SENT && !r->again)
 			c->reordering_seen = true;   /* RFC 8985 6.2 step 3: a hole that was never sent again was filled */
 		arrived(c, r, s, news);
 		leave_state(f, r);
@@ -293,6 +295,7 @@ void flight_take_sack(struct tcp_conn *c, const struct tcp_segment *s, struct fl
 	unsigned i = 0;
 
 	news->in_flight = flight_pipe(c);
+	news->highest_before = c->flight ? c->flight->highest_sacked : c->snd_una;
 	if (s->sack_count > 0 && is_dsack(s)) {
 		i = 1;
 		news->dsack = true;
@@ -308,6 +311,16 @@ void flight_take_sack(struct tcp_conn *c, const struct tcp_segment *s, struct fl
 	}
 }
 
+static void acked(struct tcp_conn *c, const struct record *r, const struct tcp_segment *s, struct flight_news *news)
+{
+	if (r->state == RECORD_SACKED)
+		return;
+	news->acked += length(r);
+	if (seq_lt(r->end, news->highest_before) && !r->again)
+		c->reordering_seen = true;
+	arrived(c, r, s, news);
+}
+
 void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
 {
 	struct flight *f = c->flight;
@@ -319,19 +332,16 @@ void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct fli
 			break;
 		if (seq_gt(r->end, s->ack)) {
 			/* A part of it has arrived: the rest stays as it is. */
+			struct record part = *r;
+
+			part.end = s->ack;
+			acked(c, &part, s, news);
 			leave_state(f, r);
-			if (r->state != RECORD_SACKED)
-				news->acked += s->ack - r->start;
 			r->start = s->ack;
 			enter_state(f, r, (enum record_state)r->state);
 			break;
 		}
-		if (r->state != RECORD_SACKED) {
-			news->acked += length(r);
-			if (seq_lt(r->end, f->highest_sacked) && !r->again)
-				c->reordering_seen = true;
-			arrived(c, r, s, news);
-		}
+		acked(c, r, s, news);
 		leave_state(f, r);
 		put(c, r);
 	}

@@ -50,6 +50,7 @@ struct flight {
 struct flight_news {
 	uint32_t acked, sacked;      /* numbers cumulatively acknowledged that were not SACKed, and newly SACKed */
 	uint32_t in_flight;          /* before it */
+	uint32_t highest_before;     /* what was the highest SACKed number then: RACK.fack */
 	nsec rtt;                    /* of the newest segment that was sent only once; 0: none */
 	bool original;               /* something that was sent once and not SACKed before has arrived */
 	bool dsack;                  /* a block reports a duplicate (RFC 2883), [dsack_start, dsack_end) */

@@ -49,6 +49,7 @@ static void trim(struct tcp_conn *c, struct tcp_segment *s)
 		uint32_t before = c->rcv_nxt - s->seq;
 
 		before = before < s->len ? before : s->len;
+		recv_duplicate(c, s->seq, s->seq + before);
 		s->payload += before;
 		s->len -= before;
 		s->seq = c->rcv_nxt;
@@ -92,6 +93,8 @@ static enum verdict check_sequence(struct tcp_conn *c, struct arrival *a)
 			s->flags &= (uint8_t)~SEG_FIN;
 			return NEXT;
 		}
+		if (s->len > 1 && seq_leq(s->seq + s->len, c->rcv_nxt))
+			recv_duplicate(c, s->seq, s->seq + s->len);
 		return ACK;
 	}
 acceptable:
@@ -206,7 +209,7 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 	else
 		timers_restart(c);
 	if (c->sack_on)
-		recovery_ack(c, a->s, news, rtt);
+		recovery_ack(c, a->s, news, acked, rtt);
 	else
 		loss_new_ack(c, acked, in_flight, rtt);
 	take_window(c, a);
@@ -256,7 +259,7 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 	if (!c->sack_on && is_duplicate_ack(c, a))
 		loss_duplicate_ack(c);
 	else if (c->sack_on && (news.sacked > 0 || news.dsack))
-		recovery_ack(c, s, &news, 0);
+		recovery_ack(c, s, &news, 0, 0);
 	take_window(c, a);
 	return NEXT;
 }

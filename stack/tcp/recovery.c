@@ -106,7 +106,7 @@ static bool all_needless(struct tcp_conn *c, const struct flight_news *news)
 /* RFC 5682 3.2 with SACK: after a timeout, something that was sent only once arrives only now: it was late, not lost. */
 static bool late(const struct tcp_conn *c, const struct flight_news *news)
 {
-	return c->phase == LOSS_TIMEOUT && c->retransmits <= 1 && news->original;
+	return c->phase == LOSS_TIMEOUT && news->original;
 }
 
 static bool needless(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news)
@@ -134,45 +134,44 @@ static void end_episode(struct tcp_conn *c)
 		c->phase = LOSS_OPEN;
 }
 
-/* `delivered` numbers have arrived, `lost` says that something was marked just now. */
-static void act(struct tcp_conn *c, const struct flight_news *news, bool moved, bool lost, nsec rtt)
+/* snd_una moved by `moved`; `lost` says that something was marked just now. */
+static void act(struct tcp_conn *c, const struct flight_news *news, uint32_t moved, bool lost, nsec rtt)
 {
-	uint32_t delivered = news->acked + news->sacked;
-
 	switch ((enum loss_phase)c->phase) {
 	case LOSS_OPEN:
 		if (c->flight && c->flight->lost > 0) {
 			enter(c, news);
 			reduce(c, news, false);
-		} else if (delivered > 0) {
-			loss_grow(c, delivered, news->in_flight, rtt);
+		} else if (moved > 0) {
+			loss_grow(c, moved, news->in_flight, rtt);
 		}
 		break;
 	case LOSS_RECOVERY:
 		if (c->flight)
-			reduce(c, news, moved && !lost);
+			reduce(c, news, moved > 0 && !lost);
 		break;
 	case LOSS_TIMEOUT:
-		if (news->acked > 0)
-			loss_grow(c, news->acked, news->in_flight, rtt);
+		if (moved > 0)
+			loss_grow(c, moved, news->in_flight, rtt);
 		break;
 	}
 }
 
-void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news, nsec rtt)
+void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news, uint32_t moved, nsec rtt)
 {
-	bool lost;
+	bool lost, over;
 
 	if (needless(c, s, news))
 		undo(c);
-	if (c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover))
+	over = c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover);
+	if (over)
 		end_episode(c);
 	lost = rack_detect(c, news);
 	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
 		c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
 		c->cc.ops->on_recovered(&c->cc, c->stack->now);
 	}
-	act(c, news, news->acked > 0, lost, news->rtt ? news->rtt : rtt);
+	act(c, news, over ? 0 : moved, lost, news->rtt ? news->rtt : rtt);
 	rack_schedule_probe(c);
 	conn_ready(c);
 }
@@ -182,7 +181,7 @@ void recovery_reorder_expired(struct tcp_conn *c)
 	const struct flight_news news = { .in_flight = flight_pipe(c) };
 
 	if (rack_detect(c, &news))
-		act(c, &news, false, true, 0);
+		act(c, &news, 0, true, 0);
 	conn_ready(c);
 }
 

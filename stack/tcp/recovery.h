@@ -8,8 +8,8 @@
 
 /* An acknowledgment that is not older than snd_una, before snd_una moves: the scoreboard learns what it says. */
 void recovery_take(struct tcp_conn *, const struct tcp_segment *, struct flight_news *);
-/* ... after it has moved: what that means. rtt as sent_acked gave it. */
-void recovery_ack(struct tcp_conn *, const struct tcp_segment *, const struct flight_news *, nsec rtt);
+/* ... after it has moved by `moved`: what that means. rtt as sent_acked gave it. */
+void recovery_ack(struct tcp_conn *, const struct tcp_segment *, const struct flight_news *, uint32_t moved, nsec rtt);
 /* The timer expired: what has to be kept for undoing it, before the window is changed; and after, what it means
  * for the scoreboard. */
 void recovery_before_timeout(struct tcp_conn *);
