@@ -18,14 +18,16 @@ struct spread_config {
 	struct steer *steer;        /* of the host, outlives the spread */
 	bool spread_by_device;      /* the device's RSS uses steer's key and table: TCP frames are where they belong, unless pinned */
 	uint32_t packets;           /* of each core without a queue, for sending; 0: 1024 */
-	/* Rings core's own doorbell (an eventfd) if it sleeps: see spread_link's arm. */
 };
 
 /* NULL: memory is short. */
 struct spread *spread_new(const struct spread_config *);
-/* For the thread of that core alone. Its arm gives a descriptor that wakes for the device and for what other cores hand over. */
+/* For the thread of that core alone. Its arm gives a descriptor that wakes for the device and for what other cores hand over (-1 where
+ * the device's own does). Its counter has what was handed over and what was lost, then the device's own. */
 struct link *spread_link(struct spread *, unsigned core);
-/* Packets of each kind handed over, lost because a ring was full ...: link->ops->counter of each link. */
+/* For stack_config.redirect: the link is spread_link(spread, this core) of the interface; the frame is received by the other core's. The
+ * packet, of any link, is copied and released; false: no memory or no room, it is still the caller's. */
+bool spread_redirect(struct link *, struct pkt *, unsigned core);
 /* All threads have ended; every packet held inside goes back to its queue. */
 void spread_free(struct spread *);
 

@@ -48,14 +48,15 @@ void server_host_changed(struct server_host *h)
 	struct stack_route route;
 	struct family *f;
 	uint32_t cursor = 0;
-	int i;
+	unsigned i;
 
 	memset(info, 0, sizeof(*info));
 	info->cores = 1;
 	info->daemon_cores = h->server->config.daemon_cores;
 	memcpy(info->name, h->name, sizeof(info->name));
-	for (i = 1; stack_interface(h->stack, i, &interface); i++)
-		add_address(info, &interface.addr);
+	for (i = 1; i <= stack_interfaces(h->stack); i++)  /* a removed VLAN leaves a hole */
+		if (stack_interface(h->stack, (int)i, &interface))
+			add_address(info, &interface.addr);
 	while (info->routes < HOST_ROUTES && stack_walk_routes(h->stack, &cursor, &route)) {
 		add_address(info, &route.source);
 		info->route[info->routes].to = route.to;

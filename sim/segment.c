@@ -52,14 +52,22 @@ bool frame_complete_checksum(struct pkt *p)
 	return true;
 }
 
+/* Where the IP header begins and its EtherType, behind a VLAN tag if there is one. p->len has been looked at. */
+static uint32_t network_of(const struct pkt *p, uint32_t *type)
+{
+	uint32_t at = get16(p->data + 12) == 0x8100 ? ETH_HEADER + VLAN_TAG : ETH_HEADER;
+
+	*type = get16(p->data + at - 2);
+	return at;
+}
+
 bool frame_super_valid(const struct pkt *p)
 {
 	uint32_t tcp = p->csum_start, type, ip;
 
-	if (!(p->flags & PKT_CSUM_PARTIAL) || p->len < ETH_HEADER + 20 || p->header_len > p->len)
+	if (!(p->flags & PKT_CSUM_PARTIAL) || p->len < ETH_HEADER + VLAN_TAG + 20 || p->header_len > p->len)
 		return false;
-	type = get16(p->data + 12);
-	ip = ETH_HEADER;
+	ip = network_of(p, &type);
 	if (type == 0x0800) {
 		if (p->data[ip] >> 4 != 4 || tcp != ip + (p->data[ip] & 15u) * 4u || tcp < ip + 20
 		    || p->data[ip + 9] != TCP_PROTOCOL)
@@ -102,7 +110,8 @@ static void fix_ip(uint8_t *ip, bool ip4, uint32_t length, uint32_t index)
 uint32_t frame_segment(const struct pkt *super, uint32_t at, struct pkt *out)
 {
 	uint32_t payload = super->len - super->header_len, n = payload - at;
-	bool ip4 = get16(super->data + 12) == 0x0800, last = true;
+	uint32_t type, ip = network_of(super, &type);
+	bool ip4 = type == 0x0800, last = true;
 	uint8_t *tcp;
 	uint16_t pseudo;
 
@@ -120,14 +129,14 @@ uint32_t frame_segment(const struct pkt *super, uint32_t at, struct pkt *out)
 	out->flags = PKT_CSUM_PARTIAL;
 	out->csum_start = super->csum_start;
 	out->csum_offset = super->csum_offset;
-	fix_ip(out->data + ETH_HEADER, ip4, out->len - ETH_HEADER, at / super->gso_size);
+	fix_ip(out->data + ip, ip4, out->len - ip, at / super->gso_size);
 	tcp = out->data + out->csum_start;
 	put32(tcp + 4, get32(tcp + 4) + at);
 	if (!last)
 		tcp[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
 	if (at > 0)
 		tcp[13] &= (uint8_t)~TCP_CWR;
-	pseudo = pseudo_sum(out->data + ETH_HEADER, ip4, out->len - out->csum_start);
+	pseudo = pseudo_sum(out->data + ip, ip4, out->len - out->csum_start);
 	memcpy(tcp + 16, &pseudo, 2);
 	return n;
 }

@@ -13,7 +13,6 @@
 #define DEFAULT_MTU 1500u
 #define MTU_MIN 576u
 #define MTU_MAX 9216u
-#define VLAN_TAG 4u
 #define PREFETCH_BYTES 64
 
 static struct wire_port *port_of(struct link *l)

@@ -8,6 +8,7 @@
 #include "wire.h"
 
 #define ETH_HEADER 14u
+#define VLAN_TAG 4u
 
 /* Who has a packet: every move is checked, so a double release cannot go unseen. */
 enum holder { HELD_BY_POOL, HELD_BY_HOST, HELD_BY_WIRE };

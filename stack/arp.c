@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ARP packets (RFC 826): answering, asking, announcing, and defending our addresses (RFC 5227 2.3, 2.4 (c)). What is
  * learnt is kept by neighbor.c. */
-#include "layers.h"
+#include "dhcp_client.h"
 
 #include "wire.h"
 
@@ -39,6 +39,12 @@ static void send(struct stack *s, struct interface *i, uint16_t operation, uint3
 	eth_send(s, i, p, to, ETH_TYPE_ARP);
 }
 
+/* Of a host's cores, each of which learns from a copy of what comes in, only one answers, announces and defends (steer.h). */
+static bool speaks_for_the_host(const struct stack *s)
+{
+	return s->config.core == 0;
+}
+
 static struct interface_address *own_address(struct interface *i, uint32_t ip4)
 {
 	for (unsigned n = 0; n < i->address_count; n++)
@@ -53,6 +59,8 @@ static void conflict(struct stack *s, struct interface *i, struct interface_addr
 {
 	const uint8_t *ip = &a->addr.bytes[12];
 
+	if (!speaks_for_the_host(s))
+		return;
 	stack_log(s, "%s: address %u.%u.%u.%u is also used by %02x:%02x:%02x:%02x:%02x:%02x", i->name, ip[0], ip[1], ip[2],
 		  ip[3], mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	if (a->defended && s->now - a->defended < DEFEND_INTERVAL)
@@ -83,6 +91,8 @@ static void fire_announce(void *context, struct timer *t)
 
 void arp_announce(struct stack *s, struct interface *i, struct interface_address *a)
 {
+	if (!speaks_for_the_host(s))
+		return;
 	a->announcements = ANNOUNCE_NUM;
 	i->announce.fire = fire_announce;
 	wheel_arm(&s->wheel, &i->announce, s->now);
@@ -94,6 +104,11 @@ void arp_request(struct stack *s, struct interface *i, uint32_t target, const ui
 
 	if (source)
 		send(s, i, ARP_REQUEST, source, target, mac, mac ? mac : broadcast_mac);
+}
+
+void arp_probe(struct stack *s, struct interface *i, uint32_t target)
+{
+	send(s, i, ARP_REQUEST, 0, target, NULL, broadcast_mac);
 }
 
 /* True: the packet may be looked at further. */
@@ -116,6 +131,8 @@ void arp_receive(struct stack *s, struct interface *i, struct pkt *p)
 		pkt_drop(s, p, DROP_ARP_MALFORMED);
 		return;
 	}
+	if (i->dhcp)
+		dhcp_arp(i->dhcp, arp->sender_mac, arp->sender_ip, arp->target_ip, arp->operation == be16(ARP_REQUEST));
 	own = own_address(i, arp->sender_ip);
 	if (own && memcmp(arp->sender_mac, i->link->mac, 6) != 0) {
 		conflict(s, i, own, arp->sender_mac);
@@ -134,7 +151,7 @@ void arp_receive(struct stack *s, struct interface *i, struct pkt *p)
 	 * of 0 is a probe (RFC 5227 2.1.1): answered, but there is nothing to learn. */
 	if (arp->sender_ip)
 		neighbour_learn(s, i, arp->sender_ip, arp->sender_mac, !request && for_us, for_us && request);
-	if (request && for_us)
+	if (request && for_us && speaks_for_the_host(s))
 		send(s, i, ARP_REPLY, arp->target_ip, arp->sender_ip, arp->sender_mac, arp->sender_mac);
 	pkt_done(s, p);
 }

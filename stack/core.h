@@ -28,6 +28,7 @@ struct flow {
 	struct flow_key key;
 	uint32_t hash;
 	enum flow_kind kind;
+	bool pinned;                       /* holds its local port at its home core (steer.h) while it is in the table */
 	struct flow *chain;
 };
 
@@ -149,6 +150,7 @@ struct endpoint {
 	bool listening;               /* ep_listen succeeded */
 	bool released;                /* over: only EP_RELEASED is still to be taken */
 	bool oob_inline;
+	bool shadow;                  /* a listener's double on another core than its port's home: bind lets it */
 	bool waiting;                 /* udp.c has datagrams that the link could not take yet */
 	bool local_chosen;            /* udp.c chose the local address at connect: dissolving forgets it */
 	uint32_t receive_low;         /* SO_RCVLOWAT */
@@ -178,6 +180,9 @@ void port_unbind(struct stack *, struct endpoint *);
 /* RFC 6056: a source port for this four-tuple that is free; 0: none is. Streams put it into local.port and the flow
  * table, not through port_bind (bound stays false); datagrams bind it. peer NULL: any peer. */
 uint16_t port_choose(struct stack *, enum ep_type, const struct ipaddr *local, const struct ep_name *peer);
+/* On several cores, a connection from a port that the program chose: says in flow->pinned (key is set) whether its port must be pinned so that
+ * the answers come to this core. 0, or -EADDRNOTAVAIL: that would take from other cores what a listener there accepted. */
+int port_pin(const struct stack *, const struct endpoint *, struct flow *);
 /* The best bound endpoint for a packet: exact address before wildcard, connected before not (UDP); for SO_REUSEPORT
  * groups the four-tuple's hash picks. Listeners only for EP_STREAM. */
 struct endpoint *port_lookup(struct stack *, enum ep_type, const struct flow_key *);
@@ -186,6 +191,8 @@ struct endpoint *port_lookup(struct stack *, enum ep_type, const struct flow_key
 struct flow *flow_find(const struct stack *, const struct flow_key *);
 void flow_insert(struct stack *, struct flow *);   /* key must not be there yet */
 void flow_remove(struct stack *, struct flow *);
+/* `by` (kind is set) takes the place of one in the table, its key and its pin: nobody sees the port unpinned in between. */
+void flow_replace(struct stack *, struct flow *, struct flow *by);
 uint32_t flow_hash(const struct stack *, const struct flow_key *);  /* keyed */
 
 /* ---- tcp/ as stack.c sees it ---- */

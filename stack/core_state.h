@@ -25,6 +25,7 @@ struct route_table;               /* route.c */
 struct pmtu_table;                /* pmtu.c */
 struct neighbour_table;           /* neighbor.c */
 struct reassembly;                /* fragment.c */
+struct dhcp;                      /* dhcp.c */
 
 struct interface_address {
 	struct ipaddr addr;
@@ -39,14 +40,22 @@ struct interface {
 	uint32_t number;          /* from 1 */
 	char name[16];
 	struct link *link;
+	/* Whose link and out-queue these are: its own, or of the interface that a VLAN (vid != 0) lies on. */
+	struct interface *device;
+	struct interface *vlans;  /* of a device: chain through next_vlan */
+	struct interface *next_vlan;
+	uint16_t vid;
+	uint16_t mtu_limit;       /* bytes of an IP packet, where less than the link's was asked for; 0: the link's */
 	bool loopback;
+	bool carrier;             /* of a device: link->up when it was last looked at */
 	struct interface_address addresses[INTERFACE_ADDRESSES];
 	unsigned address_count;
 	struct timer announce;    /* the next gratuitous ARP of any address */
+	struct dhcp *dhcp;        /* its DHCP client; NULL: none */
 	struct neighbour *recent; /* neighbor.c: the last one sent to, while it can be sent to */
 	/* ip4.c: the last source and destination that were accepted, and under which addresses. */
 	uint32_t accepted_source, accepted_destination, accepted_generation;
-	/* What is to be handed to the link at the end of the turn, or when full. */
+	/* Of a device: what is to be handed to the link at the end of the turn, or when full. */
 	struct pkt *out[STACK_BURST];
 	unsigned out_count;
 	nsec out_retry;           /* the link was full: not before this; 0: at once */
@@ -56,6 +65,7 @@ struct interface {
 struct port {
 	struct endpoint *bound;   /* chain through port_next */
 	uint32_t flows;           /* TCP: four-tuples in the flow table with this local port */
+	uint32_t pins;            /* ... of these, how many pin it */
 };
 
 struct stack {
@@ -68,7 +78,7 @@ struct stack {
 	uint64_t counts[COUNT_TOTALS];
 
 	struct interface *interfaces[STACK_INTERFACES + 1];  /* by number; NULL: none */
-	uint32_t interface_count;                            /* highest number */
+	uint32_t interface_count;                            /* highest number; VLANs that were removed leave holes */
 	uint32_t loopback_number;
 	struct loopback *loopback;
 	uint32_t own_ip4[STACK_INTERFACES * INTERFACE_ADDRESSES];  /* all our addresses, network order */
@@ -80,6 +90,7 @@ struct stack {
 	struct neighbour_table *neighbours;
 	struct reassembly *reassembly;
 	uint16_t ip_ids[1024];         /* counters by hash of source, destination, protocol (RFC 6864 4.3) */
+	uint16_t ip_id_step;           /* what they count by, so that no two cores of a host give the same; a power of two */
 	uint64_t icmp_tokens;          /* errors that may be sent, in nanoseconds' worth (icmp.c) */
 	nsec icmp_refilled;
 
@@ -113,6 +124,11 @@ static inline void count(struct stack *s, enum count which)
 static inline struct interface *stack_interface_or_null(const struct stack *s, uint32_t number)
 {
 	return number <= STACK_INTERFACES ? s->interfaces[number] : NULL;
+}
+
+static inline uint16_t interface_mtu(const struct interface *i)
+{
+	return i->mtu_limit && i->mtu_limit < i->link->mtu ? i->mtu_limit : i->link->mtu;
 }
 
 /* The link a path leaves by; NULL: it has gone. Its flags say whether super-frames and partial checksums may be made. */

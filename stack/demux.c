@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "steer.h"
+
 uint32_t flow_hash(const struct stack *s, const struct flow_key *k)
 {
 	uint64_t ports = (uint64_t)k->local_port << 16 | k->remote_port, addresses;
@@ -45,19 +47,38 @@ void flow_insert(struct stack *s, struct flow *f)
 	*bucket = f;
 	s->flow_count++;
 	s->ports[0][f->key.local_port].flows++;
+	if (f->pinned && s->ports[0][f->key.local_port].pins++ == 0)
+		steer_pin_tcp(s->config.steer, f->key.local_port, true);
 }
 
-void flow_remove(struct stack *s, struct flow *f)
+static struct flow **place_of(struct stack *s, const struct flow *f)
 {
 	struct flow **at = &s->flows[f->hash & s->flow_mask];
 
 	while (*at && *at != f)
 		at = &(*at)->chain;
 	CHECK(*at == f);
-	*at = f->chain;
+	return at;
+}
+
+void flow_remove(struct stack *s, struct flow *f)
+{
+	*place_of(s, f) = f->chain;
 	f->chain = NULL;
 	s->flow_count--;
 	s->ports[0][f->key.local_port].flows--;
+	if (f->pinned && --s->ports[0][f->key.local_port].pins == 0)
+		steer_pin_tcp(s->config.steer, f->key.local_port, false);
+}
+
+void flow_replace(struct stack *s, struct flow *f, struct flow *by)
+{
+	by->key = f->key;
+	by->hash = f->hash;
+	by->pinned = f->pinned;
+	by->chain = f->chain;
+	*place_of(s, f) = by;
+	f->chain = NULL;
 }
 
 bool flows_init(struct stack *s)
@@ -79,7 +100,7 @@ void flows_free(struct stack *s)
 
 const char *flows_check(const struct stack *s)
 {
-	uint32_t flows = 0;
+	uint32_t flows = 0, pins = 0;
 
 	for (uint32_t i = 0; i <= s->flow_mask; i++) {
 		for (const struct flow *f = s->flows[i]; f; f = f->chain) {
@@ -89,8 +110,15 @@ const char *flows_check(const struct stack *s)
 				return "flow table: two flows have one four-tuple";
 			if (s->ports[0][f->key.local_port].flows == 0)
 				return "flow table: a flow's port is not counted";
+			if (f->pinned && !steer_tcp_pinned(s->config.steer, f->key.local_port))
+				return "flow table: a port is not pinned that should be";
 			flows++;
+			pins += f->pinned;
 		}
 	}
+	for (uint32_t i = 0; s->config.steer && i < 65536; i++)
+		pins -= s->ports[0][i].pins;
+	if (pins)
+		return "flow table: the count of pinned flows is wrong";
 	return flows == s->flow_count ? NULL : "flow table: the count of flows is wrong";
 }

@@ -1,8 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Ethernet II framing (RFC 894, RFC 1122 2.3 and 2.4). */
+/* Ethernet II framing (RFC 894, RFC 1122 2.3 and 2.4), and the tags of VLANs (IEEE 802.1Q). */
 #include "layers.h"
 
 #include "wire.h"
+
+static void deliver(struct stack *s, struct interface *i, struct pkt *p, uint16_t type, bool group)
+{
+	if (type == ETH_TYPE_IP4)
+		ip4_receive(s, i, p, group);
+	else if (type == ETH_TYPE_ARP)
+		arp_receive(s, i, p);
+	else
+		pkt_drop(s, p, DROP_ETH_TYPE);
+}
+
+/* Data at the tag's control field. VID 0 only gives a priority: the frame is the untagged interface's (IEEE 802.1Q 6.9.1). */
+static void vlan_receive(struct stack *s, struct interface *i, struct pkt *p, bool group)
+{
+	uint16_t control, type, vid;
+
+	if (p->len < sizeof(struct vlan_tag)) {
+		pkt_drop(s, p, DROP_ETH_SHORT);
+		return;
+	}
+	memcpy(&control, p->data, sizeof(control));
+	memcpy(&type, p->data + sizeof(control), sizeof(type));
+	p->data += sizeof(struct vlan_tag);
+	p->len -= (uint32_t)sizeof(struct vlan_tag);
+	if (type == be16(ETH_TYPE_VLAN) || type == be16(ETH_TYPE_SERVICE_VLAN)) {
+		pkt_drop(s, p, DROP_VLAN_NESTED);
+		return;
+	}
+	vid = be16(control) & VLAN_VID;
+	if (vid)
+		for (i = i->vlans; i && i->vid != vid; )
+			i = i->next_vlan;
+	if (i)
+		deliver(s, i, p, be16(type), group);
+	else
+		pkt_drop(s, p, DROP_VLAN_UNKNOWN);
+}
 
 void eth_receive(struct stack *s, struct interface *i, struct pkt *p)
 {
@@ -24,16 +61,37 @@ void eth_receive(struct stack *s, struct interface *i, struct pkt *p)
 	p->len -= (uint32_t)sizeof(*eth);
 	if (type == ETH_TYPE_IP4)
 		ip4_receive(s, i, p, group);
-	else if (type == ETH_TYPE_ARP)
-		arp_receive(s, i, p);
+	else if (type == ETH_TYPE_VLAN)
+		vlan_receive(s, i, p, group);
 	else
-		pkt_drop(s, p, DROP_ETH_TYPE);
+		deliver(s, i, p, type, group);
 }
 
-void eth_send(struct stack *s, struct interface *i, struct pkt *p, const uint8_t destination[6], uint16_t type)
+/* Between the addresses and the type, before the header proper is written. The priority is IP's precedence (RFC 791 3.1). */
+static void push_tag(struct pkt *p, uint16_t vid, uint16_t type)
 {
+	uint16_t tag[2] = { be16(vid), be16(type) };
+
+	CHECK(pkt_headroom(p) >= sizeof(tag));
+	if (type == ETH_TYPE_IP4)
+		tag[0] |= be16((uint16_t)((p->data[1] & 0xe0) << 8));
+	p->data -= sizeof(tag);
+	p->len += (uint32_t)sizeof(tag);
+	p->csum_start += (uint16_t)sizeof(tag);
+	p->header_len += (uint16_t)sizeof(tag);
+	memcpy(p->data, tag, sizeof(tag));
+}
+
+void eth_push(const struct interface *i, struct pkt *p, const uint8_t destination[6], const uint8_t source[6], uint16_t type)
+{
+	uint32_t shortest = ETH_FRAME_MIN;
 	struct eth_header *eth;
 
+	if (i->vid) {
+		push_tag(p, i->vid, type);
+		type = ETH_TYPE_VLAN;
+		shortest += (uint32_t)sizeof(struct vlan_tag);  /* long enough still where the tag is taken off */
+	}
 	CHECK(pkt_headroom(p) >= sizeof(*eth));
 	p->data -= sizeof(*eth);
 	p->len += (uint32_t)sizeof(*eth);
@@ -41,13 +99,18 @@ void eth_send(struct stack *s, struct interface *i, struct pkt *p, const uint8_t
 	p->header_len += (uint16_t)sizeof(*eth);
 	eth = (struct eth_header *)p->data;
 	memcpy(eth->destination, destination, 6);
-	memcpy(eth->source, i->link->mac, 6);
+	memcpy(eth->source, source, 6);
 	eth->type = be16(type);
 	/* RFC 894: padded with zeros, never with what the memory held before. */
-	if (p->len < ETH_FRAME_MIN && pkt_tailroom(p) >= ETH_FRAME_MIN - p->len) {
-		memset(p->data + p->len, 0, ETH_FRAME_MIN - p->len);
-		p->len = ETH_FRAME_MIN;
+	if (p->len < shortest && pkt_tailroom(p) >= shortest - p->len) {
+		memset(p->data + p->len, 0, shortest - p->len);
+		p->len = shortest;
 	}
+}
+
+void eth_send(struct stack *s, struct interface *i, struct pkt *p, const uint8_t destination[6], uint16_t type)
+{
+	eth_push(i, p, destination, i->link->mac, type);
 	interface_transmit(s, i, p);
 }
 

@@ -234,7 +234,8 @@ static void complete(struct stack *s, struct datagram *d)
 	rx = received_of(d, p->data - d->header_len);
 	forget(s, d);
 	count(s, COUNT_IP_REASSEMBLED);
-	ip4_deliver(s, p, &rx);
+	if (!s->config.steer || !core_took(s, p, &rx))
+		ip4_deliver(s, p, &rx);
 }
 
 /* DROP_REASONS: taken. */

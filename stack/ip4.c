@@ -5,9 +5,11 @@
 
 #include <errno.h>
 
+#include "dhcp_message.h"
 #include "wire.h"
 
 #define IP4_HEADER 20u
+#define TAGGED_HEADERS (IP4_HEADER + (uint32_t)(sizeof(struct eth_header) + sizeof(struct vlan_tag)))
 #define OPTION_LOOSE_ROUTE 131
 #define OPTION_STRICT_ROUTE 137
 
@@ -93,6 +95,16 @@ static enum drop check_pair(const struct stack *s, struct interface *i, uint32_t
 	return reason;
 }
 
+/* For the DHCP client of the interface, which has no address yet to be called by (RFC 2131 4.1). */
+static bool is_for_dhcp(const struct interface *i, const struct pkt *p, uint32_t total)
+{
+	const struct ip4_header *ip = (const struct ip4_header *)p->data;
+	const struct udp_header *udp = (const struct udp_header *)(ip + 1);
+
+	return i->dhcp && ip->version_ihl == 0x45 && ip->protocol == PROTOCOL_UDP && total >= IP4_HEADER + sizeof(*udp) &&
+	       !(ip->fragment & be16(IP4_MF | IP4_OFFSET)) && udp->destination == be16(DHCP_CLIENT_PORT);
+}
+
 void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_broadcast)
 {
 	const struct ip4_header *ip = (const struct ip4_header *)p->data;
@@ -102,9 +114,13 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 
 	count(s, COUNT_IP_RECEIVED);
 	reason = check_header(p, &header_len, &total);
+	/* What a host sends itself is as it was on the loopback interface when another of its cores hands it over. */
+	if (reason == DROP_REASONS && (p->flags & PKT_REDIRECTED) && route_is_own(s, ip->source))
+		i = s->interfaces[s->loopback_number];
 	if (reason == DROP_REASONS && (link_broadcast || ip->source != i->accepted_source ||
 				       ip->destination != i->accepted_destination ||
-				       i->accepted_generation != s->route_generation))
+				       i->accepted_generation != s->route_generation) &&
+	    !is_for_dhcp(i, p, total))
 		reason = check_pair(s, i, ip->source, ip->destination, &link_broadcast);
 	if (reason != DROP_REASONS) {
 		pkt_drop(s, p, reason);
@@ -127,7 +143,7 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 	}
 	if (ip->fragment & be16(IP4_MF | IP4_OFFSET))
 		fragment_receive(s, p, &rx);
-	else
+	else if (!s->config.steer || !i->loopback || !core_took(s, p, &rx))
 		ip4_deliver(s, p, &rx);
 }
 
@@ -158,7 +174,9 @@ static uint16_t next_id(struct stack *s, const struct ip_send *send)
 	uint64_t hash = siphash13_words(&s->port_key, send->path->source.halves[1], send->path->destination.halves[1],
 					send->protocol);
 
-	return s->ip_ids[hash % (sizeof(s->ip_ids) / sizeof(s->ip_ids[0]))]++;
+	uint16_t *counter = &s->ip_ids[hash % (sizeof(s->ip_ids) / sizeof(s->ip_ids[0]))];
+
+	return (uint16_t)((*counter += s->ip_id_step) - s->ip_id_step);
 }
 
 static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)
@@ -241,12 +259,22 @@ static int send_copied(struct stack *s, struct interface *i, struct pkt *p, cons
 	return result;
 }
 
+/* A connection keeps its path when it finds none instead of it: its address, or the way, may have gone (or its interface's number now means
+ * another one). Nothing is sent then, as on Linux, until it gives up or they come back. */
+static bool still_leads(struct stack *s, const struct path *path)
+{
+	struct path fresh;
+
+	return path->generation == s->route_generation ||
+	       (route_find(s, &path->source, &path->destination, &fresh) == 0 && fresh.interface == path->interface);
+}
+
 int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
 {
 	struct interface *i = stack_interface_or_null(s, send->path->interface);
 	bool fits = p->gso_size || p->len + IP4_HEADER <= send->path->mtu;
 
-	if (!i) {
+	if (!i || !still_leads(s, send->path)) {
 		pkt_drop(s, p, DROP_IP_NO_ROUTE);
 		return -ENETUNREACH;
 	}
@@ -254,7 +282,8 @@ int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
 		pkt_drop(s, p, DROP_IP_TOO_LONG);
 		return -EMSGSIZE;
 	}
-	if (!fits || p->link != i->link) {
+	/* A received packet that turns round into a VLAN may lack the room for a tag that it did not come with. */
+	if (!fits || p->link != i->link || (i->vid && pkt_headroom(p) < TAGGED_HEADERS)) {
 		CHECK(!p->gso_size && !(p->flags & PKT_CSUM_PARTIAL));
 		return send_copied(s, i, p, send);
 	}

@@ -9,12 +9,13 @@
 /* stack.c: out-queues. */
 /* Takes the packet: sent with the burst, or dropped when the link has no carrier or takes no more. */
 void interface_transmit(struct stack *, struct interface *, struct pkt *);
-void interface_flush(struct stack *, struct interface *);
 void stack_log(struct stack *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* eth.c */
 void eth_receive(struct stack *, struct interface *, struct pkt *);
 void eth_send(struct stack *, struct interface *, struct pkt *, const uint8_t destination[6], uint16_t type);
+/* The header, with the interface's VLAN tag, and padding. */
+void eth_push(const struct interface *, struct pkt *, const uint8_t destination[6], const uint8_t source[6], uint16_t type);
 void eth_multicast_mac(uint32_t group, uint8_t mac[6]);
 
 /* arp.c */
@@ -22,6 +23,8 @@ void arp_receive(struct stack *, struct interface *, struct pkt *);
 /* mac NULL: broadcast. */
 void arp_request(struct stack *, struct interface *, uint32_t target, const uint8_t *mac);
 void arp_announce(struct stack *, struct interface *, struct interface_address *);
+/* RFC 5227 2.1.1: whether anybody has an address that we do not use yet. */
+void arp_probe(struct stack *, struct interface *, uint32_t target);
 
 /* neighbor.c */
 bool neighbours_init(struct stack *);
@@ -29,6 +32,10 @@ void neighbours_free(struct stack *);
 /* To the neighbour last sent to, if it is this one and nothing is in doubt; false: neighbour_send must look. */
 bool neighbour_send_recent(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
 int neighbour_send(struct stack *, struct interface *, uint32_t next_hop, struct pkt *);
+/* All of an interface that goes. */
+void neighbours_forget(struct stack *, const struct interface *);
+/* The carrier has come back: who answers there has to be asked again. */
+void neighbours_doubt(struct stack *, const struct interface *);
 /* What an ARP packet tells. solicited: a reply to us; create: also when unknown. */
 void neighbour_learn(struct stack *, struct interface *, uint32_t ip, const uint8_t mac[6], bool solicited, bool create);
 const char *neighbours_check(const struct stack *);
@@ -44,6 +51,8 @@ bool route_is_any_broadcast(const struct stack *, uint32_t);
 /* Our address for talking to a neighbour on an interface; 0: none. */
 uint32_t route_source(const struct interface *, uint32_t neighbour);
 void route_changed(struct stack *);
+/* Takes its addresses and every route that leaves by it. */
+void route_interface_gone(struct stack *, struct interface *);
 
 /* pmtu.c */
 bool pmtu_init(struct stack *);
@@ -63,6 +72,11 @@ void fragment_receive(struct stack *, struct pkt *, const struct ip_received *);
 uint32_t fragments_held(const struct stack *);
 size_t fragments_bytes(const struct stack *);
 const char *fragments_check(const struct stack *);
+
+/* redirect.c */
+/* A datagram that is whole only here (data at layer 4, its IP header right before it): true when another core has it now, or it was
+ * dropped because that core could not take it; false: it is for this core. */
+bool core_took(struct stack *, struct pkt *, const struct ip_received *);
 
 /* icmp.c */
 /* The same as a received ICMP error of this type and code, about a packet of ours that never left (data at its IP header). */

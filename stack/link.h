@@ -52,7 +52,7 @@ struct link_ops {
 struct link {
 	const struct link_ops *ops;
 	uint8_t mac[6];
-	uint16_t mtu;          /* bytes of an IP packet; 1500 on Ethernet */
+	uint16_t mtu;          /* bytes of an IP packet; 1500 on Ethernet. Frames are 14 bytes longer, with a VLAN's tag 18 */
 	uint32_t flags;        /* LINK_* */
 	uint32_t up;           /* 0: no carrier */
 	struct link_stats stats;

@@ -97,7 +97,7 @@ static void forget(struct stack *s, struct neighbour *n)
 	if (s->interfaces[n->interface]->recent == n)
 		s->interfaces[n->interface]->recent = NULL;
 	while ((p = queue_take(s, n)))
-		pkt_drop(s, p, DROP_NEIGHBOUR_TABLE);
+		pkt_drop(s, p, DROP_NEIGHBOUR_GONE);
 	map_remove(&s->neighbours->map, &n->node);
 	pool_put(&s->neighbours->pool, n);
 }
@@ -210,6 +210,30 @@ bool neighbours_init(struct stack *s)
 
 	return t && map_init(&t->map, s->config.max_neighbours * 2) &&
 	       pool_init(&t->pool, sizeof(struct neighbour), s->config.max_neighbours);
+}
+
+void neighbours_forget(struct stack *s, const struct interface *i)
+{
+	for (uint32_t n = 0; n < pool_end(&s->neighbours->pool); n++) {
+		struct neighbour *neighbour = pool_at_or_null(&s->neighbours->pool, n);
+
+		if (neighbour && neighbour->interface == i->number)
+			forget(s, neighbour);
+	}
+}
+
+void neighbours_doubt(struct stack *s, const struct interface *i)
+{
+	for (uint32_t k = 0; k < pool_end(&s->neighbours->pool); k++) {
+		struct neighbour *n = pool_at_or_null(&s->neighbours->pool, k);
+
+		if (!n || n->interface != i->number || n->state == PERMANENT)
+			continue;
+		if (n->state == INCOMPLETE)
+			n->tries = 0;  /* its requests were not heard; the next is due within a second */
+		else
+			forget(s, n);
+	}
 }
 
 void neighbours_free(struct stack *s)
@@ -331,6 +355,19 @@ int stack_add_neighbour(struct stack *s, int interface, const struct ipaddr *add
 		return -ENOBUFS;
 	resolved(s, n, mac, true);
 	n->state = PERMANENT;
+	return 0;
+}
+
+int stack_remove_neighbour(struct stack *s, int interface, const struct ipaddr *addr)
+{
+	struct interface *i = interface > 0 ? stack_interface_or_null(s, (uint32_t)interface) : NULL;
+	struct neighbour *n = i && ipaddr_is_ip4(addr) ? find(s, i->number, ipaddr_ip4(addr)) : NULL;
+
+	if (!i)
+		return -ENODEV;
+	if (!n)
+		return -ENOENT;
+	forget(s, n);
 	return 0;
 }
 

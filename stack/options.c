@@ -47,6 +47,8 @@ static int set_common(struct endpoint *ep, enum ep_option option, int64_t value)
 		return set_flag(&ep->pktinfo, value);
 	case EP_RECV_ERR:
 		return set_flag(&ep->recv_err, value);
+	case EP_SHADOW:
+		return ep->bound ? -EINVAL : set_flag(&ep->shadow, value);
 	case EP_OOB_INLINE:
 		return set_flag(&ep->oob_inline, value);
 	case EP_LINGER:
@@ -134,6 +136,9 @@ int ep_get(struct stack *s, ep_id id, enum ep_option option, int64_t *value)
 		return 0;
 	case EP_RECV_ERR:
 		*value = ep->recv_err;
+		return 0;
+	case EP_SHADOW:
+		*value = ep->shadow;
 		return 0;
 	case EP_OOB_INLINE:
 		*value = ep->oob_inline;

@@ -18,6 +18,9 @@ enum {
 	/* To send: the field at csum_start + csum_offset holds the pseudo-header's sum (not inverted); the
 	 * link completes it over csum_start..end. Only on links with LINK_TX_CSUM. */
 	PKT_CSUM_PARTIAL = 1 << 1,
+	/* Received: from another core of this host (stack_config.redirect), never set for what came from outside. Its source may be
+	 * an address of our own. */
+	PKT_REDIRECTED = 1 << 2,
 };
 
 /* Room that borrow() leaves before data: Ethernet + VLAN + IPv6 + TCP with all options, and to spare. */
@@ -33,6 +36,7 @@ struct pkt {
 	uint16_t csum_offset;  /* bytes from csum_start */
 	uint16_t gso_size;     /* TCP payload bytes of each segment of a super-frame; 0: an ordinary frame */
 	uint16_t header_len;   /* with gso_size: bytes of all headers, from data */
+	uint16_t core;         /* for a link that hands packets from thread to thread (io/spread.h): whose memory it is */
 	nsec stamp;            /* received: when */
 	struct link *link;     /* the owner */
 	struct pkt *next;      /* for whoever holds the packet */

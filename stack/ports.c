@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who is bound to which port: the rules of bind(2) with SO_REUSEADDR and SO_REUSEPORT as Linux has them (socket(7)), the
- * choice of source ports (RFC 6056 3.3.4, double hash), and which socket a packet without a connection is for. */
+ * choice of source ports (RFC 6056 3.3.4, double hash), and which socket a packet without a connection is for. On a host of several
+ * cores each port has a home (steer.h), where all who bind to it meet. */
 #include "layers.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "steer.h"
 #include "wire.h"
 
 #define EPHEMERAL_FIRST 32768u  /* as Linux's ip_local_port_range */
@@ -14,6 +16,43 @@
 static struct port *port_of(const struct stack *s, uint8_t type, uint16_t port)
 {
 	return &s->ports[type == EP_STREAM ? 0 : 1][port];
+}
+
+/* The ports that may be chosen here: all, or those at home on this core. */
+struct range {
+	uint32_t first, count, step;
+};
+
+static struct range ephemeral(const struct stack *s)
+{
+	struct range r = { EPHEMERAL_FIRST, EPHEMERAL_COUNT, 1 };
+	uint32_t cores;
+
+	if (s->config.steer) {
+		cores = s->config.steer->cores;
+		r.first += (s->config.core + cores - EPHEMERAL_FIRST % cores) % cores;
+		r.count = (EPHEMERAL_FIRST + EPHEMERAL_COUNT - r.first + cores - 1) / cores;
+		r.step = cores;
+	}
+	return r;
+}
+
+static uint16_t nth_port(const struct range *r, uint32_t n)
+{
+	return (uint16_t)(r->first + n % r->count * r->step);
+}
+
+static bool at_home(const struct stack *s, uint16_t port)
+{
+	return !s->config.steer || steer_home(s->config.steer, port) == s->config.core;
+}
+
+/* Do packets of this flow come to this core, whoever pins or unpins its port? What a host sends itself never leaves the core. */
+static bool comes_here(const struct stack *s, const struct flow_key *k)
+{
+	return !s->config.steer || stack_is_own(s, &k->remote) ||
+	       steer_by_hash(s->config.steer, ipaddr_ip4(&k->remote), ipaddr_ip4(&k->local), k->remote_port, k->local_port) ==
+		       s->config.core;
 }
 
 static bool overlap(const struct ipaddr *a, const struct ipaddr *b)
@@ -48,11 +87,12 @@ static bool may_bind(const struct stack *s, const struct endpoint *ep, const str
 /* 0: none is free. First a port that nobody uses at all, then one that may be shared. */
 static uint16_t choose_to_bind(struct stack *s, const struct endpoint *ep, const struct ipaddr *addr)
 {
-	uint32_t start = (uint32_t)rng_below(&s->rng, EPHEMERAL_COUNT);
+	struct range range = ephemeral(s);
+	uint32_t start = (uint32_t)rng_below(&s->rng, range.count);
 
 	for (unsigned pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < EPHEMERAL_COUNT; i++) {
-			uint16_t number = (uint16_t)(EPHEMERAL_FIRST + (start + i) % EPHEMERAL_COUNT);
+		for (uint32_t i = 0; i < range.count; i++) {
+			uint16_t number = nth_port(&range, start + i);
 			const struct port *port = port_of(s, ep->type, number);
 
 			if (pass == 0 ? !port->bound && !port->flows : may_bind(s, ep, addr, number))
@@ -72,6 +112,13 @@ static bool bindable(const struct stack *s, const struct endpoint *ep, const str
 	return ep->type == EP_DATAGRAM && ipaddr_is_ip4(addr) && (ip4_is_multicast(ip4) || route_is_any_broadcast(s, ip4));
 }
 
+/* Datagrams for a port come to its home while anybody is bound there. */
+static void steer_datagrams(struct stack *s, const struct endpoint *ep, bool here)
+{
+	if (s->config.steer && ep->type == EP_DATAGRAM && at_home(s, ep->local.port))
+		steer_bind_udp(s->config.steer, ep->local.port, here);
+}
+
 int port_bind(struct stack *s, struct endpoint *ep, const struct ep_name *wanted)
 {
 	uint16_t number = wanted->port;
@@ -81,6 +128,8 @@ int port_bind(struct stack *s, struct endpoint *ep, const struct ep_name *wanted
 		return -EINVAL;
 	if (!bindable(s, ep, &wanted->addr))
 		return -EADDRNOTAVAIL;
+	if (number && !ep->shadow && !at_home(s, number))
+		return -EXDEV;
 	if (!number)
 		number = choose_to_bind(s, ep, &wanted->addr);
 	else if (!may_bind(s, ep, &wanted->addr, number))
@@ -94,6 +143,8 @@ int port_bind(struct stack *s, struct endpoint *ep, const struct ep_name *wanted
 	ep->bound = true;
 	ep->port_next = port->bound;
 	port->bound = ep;
+	if (!ep->port_next)
+		steer_datagrams(s, ep, true);
 	return 0;
 }
 
@@ -110,6 +161,8 @@ void port_unbind(struct stack *s, struct endpoint *ep)
 	*at = ep->port_next;
 	ep->port_next = NULL;
 	ep->bound = false;
+	if (!port_of(s, ep->type, ep->local.port)->bound)
+		steer_datagrams(s, ep, false);
 }
 
 int port_may_listen(struct stack *s, const struct endpoint *ep)
@@ -128,6 +181,8 @@ static bool may_choose(const struct stack *s, enum ep_type type, struct flow_key
 		return false;
 	if (type == EP_DATAGRAM)
 		return true;
+	if (!comes_here(s, key))
+		return false;
 	/* Ports of one peer are used in turn, so the first in TIME-WAIT that is met is its oldest (tcp_tw_reuse of Linux). */
 	flow = flow_find(s, key);
 	return !flow || tcp_may_reuse(s, flow);
@@ -136,17 +191,18 @@ static bool may_choose(const struct stack *s, enum ep_type type, struct flow_key
 uint16_t port_choose(struct stack *s, enum ep_type type, const struct ipaddr *local, const struct ep_name *peer)
 {
 	struct flow_key key = { .local = *local };
+	struct range range = ephemeral(s);
 	uint64_t hash;
 	uint32_t offset;
 	uint16_t *counter;
 
 	if (!peer || type == EP_DATAGRAM) {
-		offset = (uint32_t)rng_below(&s->rng, EPHEMERAL_COUNT);
+		offset = (uint32_t)rng_below(&s->rng, range.count);
 		counter = NULL;
 	} else {
 		hash = siphash24(&s->port_key, &(struct { struct ipaddr a, b; uint64_t port; }){ *local, peer->addr, peer->port },
 				 40);
-		offset = (uint32_t)hash % EPHEMERAL_COUNT;
+		offset = (uint32_t)hash % range.count;
 		counter = &s->port_counters[hash >> 56];
 		offset += *counter;
 	}
@@ -154,14 +210,28 @@ uint16_t port_choose(struct stack *s, enum ep_type type, const struct ipaddr *lo
 		key.remote = peer->addr;
 		key.remote_port = peer->port;
 	}
-	for (uint32_t i = 0; i < EPHEMERAL_COUNT; i++) {
-		key.local_port = (uint16_t)(EPHEMERAL_FIRST + (offset + i) % EPHEMERAL_COUNT);
+	for (uint32_t i = 0; i < range.count; i++) {
+		key.local_port = nth_port(&range, offset + i);
 		if (!may_choose(s, type, &key))
 			continue;
 		if (counter)
 			*counter += (uint16_t)(i + 1);
 		return key.local_port;
 	}
+	return 0;
+}
+
+int port_pin(const struct stack *s, const struct endpoint *ep, struct flow *flow)
+{
+	flow->pinned = false;
+	if (comes_here(s, &flow->key))
+		return 0;
+	if (!at_home(s, flow->key.local_port))
+		return -EADDRNOTAVAIL;
+	for (const struct endpoint *o = port_of(s, ep->type, flow->key.local_port)->bound; o; o = o->port_next)
+		if (o->listening)
+			return -EADDRNOTAVAIL;
+	flow->pinned = true;
 	return 0;
 }
 
@@ -220,8 +290,21 @@ bool ports_init(struct stack *s)
 	return s->ports[0] && s->ports[1];
 }
 
+/* The host's other cores go on: none of our ports is spoken for any more. */
+static void let_go(struct stack *s)
+{
+	for (uint32_t n = 0; n < 65536; n++) {
+		if (s->ports[0][n].pins)
+			steer_pin_tcp(s->config.steer, (uint16_t)n, false);
+		if (s->ports[1][n].bound && at_home(s, (uint16_t)n))
+			steer_bind_udp(s->config.steer, (uint16_t)n, false);
+	}
+}
+
 void ports_free(struct stack *s)
 {
+	if (s->config.steer && s->ports[0] && s->ports[1])
+		let_go(s);
 	free(s->ports[0]);
 	free(s->ports[1]);
 	s->ports[0] = s->ports[1] = NULL;
@@ -242,6 +325,9 @@ const char *ports_check(const struct stack *s)
 		}
 		if (!found)
 			return "ports: a bound endpoint is in no chain";
+		if (s->config.steer && ep->type == EP_DATAGRAM && at_home(s, ep->local.port) &&
+		    !steer_udp_bound(s->config.steer, ep->local.port))
+			return "ports: datagrams for a bound port do not come here";
 	}
 	return NULL;
 }

@@ -30,8 +30,10 @@ static const struct route *lookup(const struct stack *s, uint32_t destination)
 {
 	const struct route_table *t = s->routes;
 
+	/* A way that leaves by an interface without an address has no source to send from: it is none until there is one. */
 	for (unsigned i = 0; i < t->count; i++)
-		if (((destination ^ t->list[i].to) & t->list[i].mask) == 0)
+		if (((destination ^ t->list[i].to) & t->list[i].mask) == 0 &&
+		    s->interfaces[t->list[i].interface]->address_count)
 			return &t->list[i];
 	return NULL;
 }
@@ -72,7 +74,7 @@ static struct interface *default_interface(const struct stack *s, uint32_t sourc
 	for (uint32_t n = 1; n <= s->interface_count; n++) {
 		struct interface *i = s->interfaces[n];
 
-		if (i->loopback || !i->address_count)
+		if (!i || i->loopback || !i->address_count)
 			continue;
 		if (source == 0)
 			return i;
@@ -87,7 +89,7 @@ static void rebuild_own(struct stack *s)
 {
 	s->own_count = 0;
 	for (uint32_t n = 1; n <= s->interface_count; n++)
-		for (unsigned a = 0; a < s->interfaces[n]->address_count; a++)
+		for (unsigned a = 0; s->interfaces[n] && a < s->interfaces[n]->address_count; a++)
 			s->own_ip4[s->own_count++] = s->interfaces[n]->addresses[a].ip4;
 }
 
@@ -142,6 +144,16 @@ void route_changed(struct stack *s)
 	s->route_generation++;
 }
 
+void route_interface_gone(struct stack *s, struct interface *i)
+{
+	for (unsigned r = s->routes->count; r-- > 0; )
+		if (s->routes->list[r].interface == i->number)
+			drop_at(s, r);
+	i->address_count = 0;
+	rebuild_own(s);
+	route_changed(s);
+}
+
 bool route_is_own(const struct stack *s, uint32_t a)
 {
 	for (unsigned i = 0; i < s->own_count; i++)
@@ -167,7 +179,7 @@ bool route_is_broadcast(const struct interface *i, uint32_t a)
 bool route_is_any_broadcast(const struct stack *s, uint32_t a)
 {
 	for (uint32_t n = 1; n <= s->interface_count; n++)
-		if (!s->interfaces[n]->loopback && route_is_broadcast(s->interfaces[n], a))
+		if (s->interfaces[n] && !s->interfaces[n]->loopback && route_is_broadcast(s->interfaces[n], a))
 			return true;
 	return a == UINT32_MAX;
 }
@@ -201,7 +213,7 @@ int route_find(struct stack *s, const struct ipaddr *source, const struct ipaddr
 	*path = (struct path){
 		.source = ipaddr_from_ip4(from), .destination = *destination, .next_hop = ipaddr_from_ip4(next_hop),
 		.interface = i->number, .generation = s->route_generation,
-		.mtu = pmtu_get(s, destination, i->link->mtu),
+		.mtu = pmtu_get(s, destination, interface_mtu(i)),
 	};
 	return 0;
 }
@@ -292,15 +304,34 @@ int stack_add_route(struct stack *s, const struct ipaddr *to, unsigned prefix, c
 					  .gateway = via, .prefix = (uint8_t)prefix, .interface = i->number });
 }
 
-int stack_remove_route(struct stack *s, const struct ipaddr *to, unsigned prefix)
+int stack_remove_route_by(struct stack *s, const struct ipaddr *to, unsigned prefix, const struct ipaddr *gateway, int interface)
 {
 	for (unsigned n = 0; n < s->routes->count && prefix <= 32; n++) {
-		if (s->routes->list[n].prefix != prefix || s->routes->list[n].to != (ipaddr_ip4(to) & mask_of(prefix)))
+		const struct route *r = &s->routes->list[n];
+
+		if (r->prefix != prefix || r->to != (ipaddr_ip4(to) & mask_of(prefix)) ||
+		    (gateway && r->gateway != ipaddr_ip4(gateway)) || (interface && r->interface != (uint32_t)interface))
 			continue;
 		drop_at(s, n);
 		return 0;
 	}
 	return -ESRCH;
+}
+
+int stack_remove_route(struct stack *s, const struct ipaddr *to, unsigned prefix)
+{
+	return stack_remove_route_by(s, to, prefix, NULL, 0);
+}
+
+bool stack_interface_address(const struct stack *s, int interface, unsigned n, struct ipaddr *addr, unsigned *prefix)
+{
+	const struct interface *i = interface > 0 ? stack_interface_or_null(s, (uint32_t)interface) : NULL;
+
+	if (!i || n >= i->address_count)
+		return false;
+	*addr = i->addresses[n].addr;
+	*prefix = i->addresses[n].prefix;
+	return true;
 }
 
 bool stack_is_own(const struct stack *s, const struct ipaddr *a)

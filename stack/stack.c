@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An instance: made, turned, asked and freed. A turn takes a burst from each link, fires what is due, sends what may be
  * sent, and hands each link its packets at once; nothing is done between turns that a turn would not see. */
-#include "layers.h"
+#include "dhcp_client.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "steer.h"
 #include "wire.h"
 
 #define RETRY (20 * NSEC_PER_USEC)  /* when a link was full, or had no packet */
@@ -26,15 +27,27 @@ static const struct {
 
 /* ---- packets and links, for the layers ---- */
 
+/* A device's, not a VLAN's. */
+static void interface_flush(struct stack *s, struct interface *i)
+{
+	unsigned taken;
+
+	taken = i->link->ops->transmit(i->link, i->out, i->out_count);
+	CHECK(taken <= i->out_count);
+	s->counts[COUNT_TX_FRAMES] += taken;
+	i->out_count -= taken;
+	memmove(i->out, i->out + taken, i->out_count * sizeof(i->out[0]));
+	i->out_retry = i->out_count ? s->now + RETRY : 0;
+}
+
 struct pkt *pkt_borrow(struct stack *s, const struct path *path)
 {
 	struct interface *i = stack_interface_or_null(s, path->interface);
 	struct pkt *p;
 
-	if (!i) {
-		drop_count(s, DROP_IP_NO_ROUTE);
-		return NULL;
-	}
+	if (!i)
+		return loopback_borrow(s);  /* it has gone, and ip_send will say so: a sender must not wait for a link that never comes */
+	i = i->device;
 	if (i->out_count == STACK_BURST)
 		interface_flush(s, i);
 	if (i->out_count == STACK_BURST) {
@@ -59,24 +72,13 @@ void pkt_drop(struct stack *s, struct pkt *p, enum drop reason)
 	pkt_done(s, p);
 }
 
-void interface_flush(struct stack *s, struct interface *i)
-{
-	unsigned taken;
-
-	taken = i->link->ops->transmit(i->link, i->out, i->out_count);
-	CHECK(taken <= i->out_count);
-	s->counts[COUNT_TX_FRAMES] += taken;
-	i->out_count -= taken;
-	memmove(i->out, i->out + taken, i->out_count * sizeof(i->out[0]));
-	i->out_retry = i->out_count ? s->now + RETRY : 0;
-}
-
 void interface_transmit(struct stack *s, struct interface *i, struct pkt *p)
 {
 	if (!i->link->up) {
 		pkt_drop(s, p, DROP_LINK_DOWN);
 		return;
 	}
+	i = i->device;
 	if (i->out_count == STACK_BURST)
 		interface_flush(s, i);
 	if (i->out_count == STACK_BURST)
@@ -120,15 +122,26 @@ static void fill_defaults(struct stack_config *c)
 		c->icmp_errors_burst = 50;
 	if (!c->ttl)
 		c->ttl = 64;
+	if (!c->steer)
+		c->core = 0;
+	CHECK(!c->steer || c->core < c->steer->cores);
 }
 
 static bool init_chance(struct stack *s)
 {
-	rng_seed(&s->rng, s->config.secret);
+	uint8_t seed[16];
+
+	/* Keys are one for all cores of a host (ISNs go on where a flow's last core left them), chance is each one's own. */
+	memcpy(seed, s->config.secret, sizeof(seed));
+	seed[0] ^= (uint8_t)s->config.core;
+	rng_seed(&s->rng, seed);
+	s->ip_id_step = 1;
+	while (s->config.steer && s->ip_id_step < s->config.steer->cores)
+		s->ip_id_step *= 2;
 	s->flow_key = siphash_key_for(s->config.secret, 1);
 	s->port_key = siphash_key_for(s->config.secret, 2);
 	for (unsigned i = 0; i < sizeof(s->ip_ids) / sizeof(s->ip_ids[0]); i++)
-		s->ip_ids[i] = (uint16_t)rng_u32(&s->rng);
+		s->ip_ids[i] = (uint16_t)((rng_u32(&s->rng) & ~(s->ip_id_step - 1u)) | s->config.core);
 	s->icmp_tokens = NSEC_PER_SEC / s->config.icmp_errors_per_second * s->config.icmp_errors_burst;
 	return true;
 }
@@ -178,8 +191,10 @@ void stack_free(struct stack *s)
 	for (uint32_t n = 1; n <= s->interface_count; n++) {
 		struct interface *i = s->interfaces[n];
 
-		if (i->out_count)
+		if (i && i->out_count)
 			i->link->ops->release(i->link, i->out, i->out_count);
+		if (i)
+			dhcp_free(i->dhcp);
 		free(i);
 	}
 	fragments_free(s);
@@ -191,22 +206,89 @@ void stack_free(struct stack *s)
 	free(s);
 }
 
-int stack_add_link(struct stack *s, struct link *link, const char *name)
+/* With the lowest number that is free. 0 or -errno. */
+static int add_interface(struct stack *s, struct link *link, const char *name, struct interface **out)
 {
+	uint32_t number = 1;
 	struct interface *i;
 
-	if (s->interface_count == STACK_INTERFACES)
+	while (number <= STACK_INTERFACES && s->interfaces[number])
+		number++;
+	if (number > STACK_INTERFACES)
 		return -ENOBUFS;
 	i = calloc(1, sizeof(*i));
 	if (!i)
 		return -ENOMEM;
 	i->stack = s;
-	i->number = ++s->interface_count;
+	i->number = number;
 	snprintf(i->name, sizeof(i->name), "%s", name ? name : "");
 	i->link = link;
+	i->device = i;
+	i->carrier = link->up;
 	i->loopback = link->flags & LINK_LOOPBACK;
-	s->interfaces[i->number] = i;
+	s->interfaces[number] = i;
+	if (number > s->interface_count)
+		s->interface_count = number;
+	*out = i;
+	return 0;
+}
+
+int stack_add_link(struct stack *s, struct link *link, const char *name)
+{
+	struct interface *i;
+	int error = add_interface(s, link, name, &i);
+
+	return error ? error : (int)i->number;
+}
+
+int stack_add_vlan(struct stack *s, int interface, unsigned vid, const char *name)
+{
+	struct interface *device = interface > 0 ? stack_interface_or_null(s, (uint32_t)interface) : NULL, *i;
+	int error;
+
+	if (!device)
+		return -ENODEV;
+	if (device->loopback || device->vid || vid < 1 || vid > VLAN_VID_MAX)
+		return -EINVAL;
+	for (i = device->vlans; i; i = i->next_vlan)
+		if (i->vid == vid)
+			return -EEXIST;
+	error = add_interface(s, device->link, name, &i);
+	if (error)
+		return error;
+	i->device = device;
+	i->vid = (uint16_t)vid;
+	i->next_vlan = device->vlans;
+	device->vlans = i;
 	return (int)i->number;
+}
+
+int stack_remove_vlan(struct stack *s, int interface)
+{
+	struct interface *i = interface > 0 ? stack_interface_or_null(s, (uint32_t)interface) : NULL, **at;
+
+	if (!i)
+		return -ENODEV;
+	if (!i->vid)
+		return -EINVAL;
+	if (i->dhcp)
+		return -EBUSY;
+	wheel_cancel(&s->wheel, &i->announce);
+	neighbours_forget(s, i);
+	route_interface_gone(s, i);
+	for (at = &i->device->vlans; *at != i; )
+		at = &(*at)->next_vlan;
+	*at = i->next_vlan;
+	s->interfaces[i->number] = NULL;
+	while (!s->interfaces[s->interface_count])
+		s->interface_count--;
+	free(i);
+	return 0;
+}
+
+unsigned stack_interfaces(const struct stack *s)
+{
+	return s->interface_count;
 }
 
 int stack_loopback(const struct stack *s)
@@ -220,7 +302,7 @@ bool stack_interface(const struct stack *s, int number, struct stack_interface *
 
 	if (!i)
 		return false;
-	*out = (struct stack_interface){ .link = i->link };
+	*out = (struct stack_interface){ .link = i->link, .vid = i->vid };
 	memcpy(out->name, i->name, sizeof(out->name));
 	if (i->address_count) {
 		out->addr = i->addresses[0].addr;
@@ -261,6 +343,38 @@ static unsigned receive_burst(struct stack *s, struct interface *i)
 	return n;
 }
 
+/* A number may be free, and a VLAN's frames come through the link of another interface. */
+static bool is_device(const struct interface *i)
+{
+	return i && i->device == i;
+}
+
+/* What a host does when its cable is pulled or plugged in: nothing of what waited for the link is of use then, and everything it knew of
+ * the hosts on the link is asked again. */
+static void carrier_changed(struct stack *s, struct interface *device)
+{
+	device->carrier = device->link->up;
+	if (!device->carrier) {
+		s->drops[DROP_LINK_DOWN] += device->out_count;
+		if (device->out_count)
+			device->link->ops->release(device->link, device->out, device->out_count);
+		device->out_count = 0;
+	}
+	for (uint32_t n = 1; n <= s->interface_count; n++) {
+		struct interface *i = s->interfaces[n];
+
+		if (!i || i->device != device)
+			continue;
+		if (i->dhcp)
+			dhcp_carrier(i->dhcp);
+		if (!device->carrier)
+			continue;
+		neighbours_doubt(s, i);
+		for (unsigned a = 0; a < i->address_count; a++)
+			arp_announce(s, i, &i->addresses[a]);
+	}
+}
+
 unsigned stack_turn(struct stack *s, nsec now)
 {
 	struct interface **first = &s->interfaces[1], **last = &s->interfaces[s->interface_count];
@@ -268,15 +382,19 @@ unsigned stack_turn(struct stack *s, nsec now)
 
 	stack_at(s, now);
 	/* Packets before timers: an ACK that is already here must be seen before its retransmission timer. */
-	for (struct interface **i = first; i <= last; i++)
-		if (!(*i)->loopback || loopback_pending(s))
-			work += receive_burst(s, *i);
+	for (struct interface **i = first; i <= last; i++) {
+		if (!is_device(*i) || ((*i)->loopback && !loopback_pending(s)))
+			continue;
+		if ((*i)->carrier != (bool)(*i)->link->up)
+			carrier_changed(s, *i);
+		work += receive_burst(s, *i);
+	}
 	work += wheel_advance(&s->wheel, s->now, s);
 	work += tcp_output_ready(s);
 	if (!list_empty(&s->udp_waiting))
 		work += udp_send_waiting(s);
 	for (struct interface **i = first; i <= last; i++)
-		if ((*i)->out_count)
+		if (*i && (*i)->out_count)
 			interface_flush(s, *i);
 	return work;
 }
@@ -293,8 +411,10 @@ nsec stack_deadline(const struct stack *s)
 	for (uint32_t n = 1; n <= s->interface_count; n++) {
 		const struct interface *i = s->interfaces[n];
 
-		if (i->out_count && i->out_retry < due)
+		if (i && i->out_count && i->out_retry < due)
 			due = i->out_retry;
+		if (is_device(i) && i->carrier != (bool)i->link->up)
+			return s->now;
 	}
 	if (!list_empty(&s->udp_waiting) && s->now + RETRY < due)
 		due = s->now + RETRY;
@@ -325,14 +445,36 @@ void stack_memory(const struct stack *s, struct stack_memory *out)
 	};
 	/* The loopback link's packets are our own: only what was borrowed from a host's link counts. */
 	for (uint32_t n = 1; n <= s->interface_count; n++)
-		if (!s->interfaces[n]->loopback)
+		if (s->interfaces[n] && !s->interfaces[n]->loopback)
 			out->packets_held += s->interfaces[n]->out_count;
 	tcp_memory(s, out);
+}
+
+static const char *interfaces_check(const struct stack *s)
+{
+	unsigned vlans = 0, chained = 0;
+
+	for (uint32_t n = 1; n <= s->interface_count; n++) {
+		const struct interface *i = s->interfaces[n];
+
+		if (!i)
+			continue;
+		if (i->number != n || i->out_count > STACK_BURST)
+			return "interface: its number or its queue is wrong";
+		if (i->vid ? i->device == i || i->link != i->device->link || i->out_count || i->vlans : i->device != i)
+			return "interface: a VLAN has something of its own that is its device's";
+		vlans += i->vid != 0;
+		for (const struct interface *v = i->vlans; v; v = v->next_vlan, chained++)
+			if (v->device != i || s->interfaces[v->number] != v)
+				return "interface: a VLAN in the chain is not this device's";
+	}
+	return vlans == chained ? NULL : "interface: a VLAN is missing in its device's chain";
 }
 
 const char *stack_check(const struct stack *s)
 {
 	const char *(*const checks[])(const struct stack *) = {
+		interfaces_check,
 		neighbours_check, fragments_check, ports_check, flows_check, endpoints_check, tcp_check,
 	};
 	const char *wrong = wheel_check(&s->wheel);

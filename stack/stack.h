@@ -58,9 +58,10 @@ struct stack_config {
 	 * outlives the stacks. */
 	unsigned core;
 	struct steer *steer;
-	/* A datagram that was reassembled here and belongs to another core: takes the packet (data at its IP header, whole) or
-	 * returns false, then it is dropped and counted. NULL on one core. */
-	bool (*redirect)(void *context, struct pkt *, unsigned core);
+	/* A datagram that is whole only here (reassembled, or from this host to itself) and belongs to another core: a frame that
+	 * its link of this interface (the same number on all cores) is to receive there, with its flags, as if it came from outside. Takes the
+	 * packet, of up to 64 KB and any link of this stack's, or returns false: then it is dropped and counted. NULL on one core. */
+	bool (*redirect)(void *context, int interface, struct pkt *, unsigned core);
 	void *redirect_context;
 	/* One line of text for the log (a duplicate address seen ...), without newline; may be NULL. */
 	void (*log)(void *context, const char *line);
@@ -77,19 +78,26 @@ void stack_free(struct stack *);
 /* Interfaces are numbered from 1 (0 is "any"; the loopback interface is made by stack_new and has the number
  * returned by stack_loopback). Returns the number or -errno. */
 int stack_add_link(struct stack *, struct link *, const char *name);
-/* An interface for the frames of one VLAN (IEEE 802.1Q, vid 1..4094) of an interface that has a link of its own. -EEXIST. */
+/* An interface for the frames of one VLAN (IEEE 802.1Q, vid 1..4094) of an interface that has a link of its own. It shares the link, its
+ * MAC address and MTU. -EEXIST: it is there already. */
 int stack_add_vlan(struct stack *, int interface, unsigned vid, const char *name);
-/* With its addresses, routes and neighbours; connections over it find no route. Only VLANs: -EINVAL. */
+/* With its addresses, routes and neighbours; connections over it find no route. Only VLANs: -EINVAL. -EBUSY: its DHCP client must be
+ * stopped first. Its number may be given again. */
 int stack_remove_vlan(struct stack *, int interface);
 int stack_loopback(const struct stack *);
 /* prefix: bits. Announces the address (gratuitous ARP, RFC 5227) and makes the connected route. */
 int stack_add_address(struct stack *, int interface, const struct ipaddr *, unsigned prefix);
+/* With its connected route, unless another address still needs it. As on Linux, sockets are not told: connections from it send nothing and
+ * time out, or go on when it comes back; a datagram socket bound to it gets -EINVAL. Other routes stay, and hold again with the next address. */
 int stack_remove_address(struct stack *, int interface, const struct ipaddr *);
 /* gateway any: on link. A route to a prefix of 0 is the default route. */
 int stack_add_route(struct stack *, const struct ipaddr *, unsigned prefix, const struct ipaddr *gateway, int interface);
+/* Of several to the same prefix the one that was added first, which is the one in use. -ESRCH. */
 int stack_remove_route(struct stack *, const struct ipaddr *, unsigned prefix);
+/* The one through this gateway (any: on link; NULL: whichever) and interface (0: whichever). */
+int stack_remove_route_by(struct stack *, const struct ipaddr *, unsigned prefix, const struct ipaddr *gateway, int interface);
 int stack_add_neighbour(struct stack *, int interface, const struct ipaddr *, const uint8_t mac[6]);  /* permanent */
-/* Forgets it, whatever its state; what waits for it is dropped. -ENOENT. */
+/* Forgets it, whatever its state; what waits for it is dropped. -ENODEV, -ENOENT. */
 int stack_remove_neighbour(struct stack *, int interface, const struct ipaddr *);
 
 /* Whether a destination is one of our own addresses / has a route at all. */
@@ -138,6 +146,8 @@ struct stack_interface {
 	struct ipaddr addr;  /* the first; any: none */
 	unsigned prefix;
 };
+/* The highest number of an interface; below it a number may be free where a VLAN was removed. */
+unsigned stack_interfaces(const struct stack *);
 /* By number; false when there is none. */
 bool stack_interface(const struct stack *, int interface, struct stack_interface *);
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 
 #include "dgram.h"
+#include "dhcp_client.h"
+#include "dhcp_message.h"
 #include "wire.h"
 
 #define IP_HEADER 20u
@@ -106,6 +108,10 @@ void udp_receive(struct stack *s, struct pkt *p, const struct ip_received *rx)
 	}
 	key = (struct flow_key){ .local = rx->destination, .remote = rx->source,
 				 .local_port = be16(udp->destination), .remote_port = be16(udp->source) };
+	if (key.local_port == DHCP_CLIENT_PORT && s->interfaces[rx->interface] && s->interfaces[rx->interface]->dhcp) {
+		dhcp_receive(s, s->interfaces[rx->interface]->dhcp, p);
+		return;
+	}
 	if (rx->to_broadcast && !stack_is_own(s, &rx->destination)) {
 		deliver_to_all(s, p, rx, &key);
 		return;
@@ -182,11 +188,13 @@ static int prepare(struct stack *s, struct endpoint *ep, struct request *r, stru
 		if (error)
 			return error == -EADDRINUSE ? -EAGAIN : error;
 	}
-	if (ipaddr_is_any(&r->source) && stack_is_own(s, &ep->local.addr))
+	if (ipaddr_is_any(&r->source) && !ipaddr_is_any(&ep->local.addr) && !route_to_many(s, &ep->local.addr))
 		r->source = ep->local.addr;
 	error = route_find(s, ipaddr_is_any(&r->source) ? NULL : &r->source, &r->to.addr, path);
+	if (error == -EADDRNOTAVAIL && !ipaddr_is_any(&r->source))
+		return -EINVAL;  /* as Linux: the socket's address is no longer, or never was, ours */
 	if (!error && ep->mtu_discover == PMTU_PROBE)
-		path->mtu = s->interfaces[path->interface]->link->mtu;
+		path->mtu = interface_mtu(s->interfaces[path->interface]);
 	return error;
 }
 

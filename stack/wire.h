@@ -26,7 +26,16 @@ struct WIRE eth_header {
 };
 #define ETH_TYPE_IP4 0x0800
 #define ETH_TYPE_ARP 0x0806
+#define ETH_TYPE_VLAN 0x8100
+#define ETH_TYPE_SERVICE_VLAN 0x88a8
 #define ETH_FRAME_MIN 60        /* without the check sequence */
+
+/* IEEE 802.1Q 9.6: what stands between the source address and the type; control is PCP, DEI and VID. */
+struct WIRE vlan_tag {
+	uint16_t type, control;
+};
+#define VLAN_VID 0x0fff
+#define VLAN_VID_MAX 4094       /* 4095 is reserved */
 
 /* RFC 826, for Ethernet and IPv4. */
 struct WIRE arp_packet {

@@ -108,6 +108,34 @@ bool units_ip4(const char *text, struct ipaddr *out)
 	return true;
 }
 
+bool units_ip4_prefix(const char *text, bool whole, struct ipaddr *out, unsigned *prefix)
+{
+	const char *slash = strchr(text, '/');
+	uint64_t bits = 32;
+	char addr[16];
+
+	if (slash == NULL)
+		return whole && (*prefix = 32, units_ip4(text, out));
+	if ((size_t)(slash - text) >= sizeof addr)
+		return false;
+	memcpy(addr, text, (size_t)(slash - text));
+	addr[slash - text] = '\0';
+	if (!units_ip4(addr, out) || !units_whole(slash + 1, 0, 32, &bits))
+		return false;
+	*prefix = (unsigned)bits;
+	return true;
+}
+
+bool units_mac(const char *text, uint8_t out[6])
+{
+	for (unsigned i = 0; i < 6; i++, text += 3) {
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) || text[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		out[i] = (uint8_t)strtoul((const char[]){ text[0], text[1], '\0' }, NULL, 16);
+	}
+	return true;
+}
+
 /* One "3" or "2-5" of a list; *text moves behind it. */
 static bool cpu_range(const char **text, uint64_t *mask)
 {
@@ -125,6 +153,25 @@ static bool cpu_range(const char **text, uint64_t *mask)
 		*mask |= UINT64_C(1) << first;
 	*text = end;
 	return true;
+}
+
+unsigned units_cpu_list(const char *text, uint8_t out[64])
+{
+	uint64_t seen = 0, range = 0;
+	unsigned n = 0;
+
+	for (; cpu_range(&text, &range); text++) {
+		if (range & seen)
+			return 0;
+		seen |= range;
+		for (; range != 0; range &= range - 1)
+			out[n++] = (uint8_t)__builtin_ctzll(range);
+		if (*text == '\0')
+			return n;
+		if (*text != ',')
+			return 0;
+	}
+	return 0;
 }
 
 bool units_cpus(const char *text, uint64_t *out)

@@ -19,6 +19,12 @@ bool units_probability(const char *text, double *out);
 bool units_whole(const char *text, uint64_t least, uint64_t most, uint64_t *out);
 /* "10.0.0.1". */
 bool units_ip4(const char *text, struct ipaddr *out);
+/* "10.0.0.1/24"; the prefix has 0 to 32 bits. Without one: 32 if `whole`, else it is refused. */
+bool units_ip4_prefix(const char *text, bool whole, struct ipaddr *out, unsigned *prefix);
+/* "02:00:00:00:00:01". */
+bool units_mac(const char *text, uint8_t out[6]);
+/* CPU numbers below 64 in the order given, each once; their number, 0: wrong. */
+unsigned units_cpu_list(const char *text, uint8_t out[64]);
 /* A list of CPU numbers, "0,2-3", below 64, as a bitmask; not empty. */
 bool units_cpus(const char *text, uint64_t *out);
 

@@ -98,6 +98,8 @@ static int choose_names(struct tcp_conn *c, const struct ep_name *peer)
 		c->flow.key.local_port = port_choose(s, EP_STREAM, &c->path.source, &to);
 		if (c->flow.key.local_port == 0)
 			return -EADDRNOTAVAIL;
+	} else if ((error = port_pin(s, ep, &c->flow)) < 0) {
+		return error;
 	}
 	if (flow_find(s, &c->flow.key) && !close_time_wait_reusable(s, &c->flow.key, &c->iss))
 		return -EADDRNOTAVAIL;

@@ -214,11 +214,12 @@ void close_time_wait(struct tcp_conn *c)
 	struct endpoint *ep = c->ep;
 	struct time_wait *t = take_place(s);
 
-	flow_remove(s, &c->flow);
 	c->in_flows = false;
-	if (t) {
-		t->flow.key = c->flow.key;
+	if (!t) {
+		flow_remove(s, &c->flow);
+	} else {
 		t->flow.kind = FLOW_TIME_WAIT;
+		flow_replace(s, &c->flow, &t->flow);
 		t->stack = s;
 		t->timer.fire = expired;
 		t->since = s->now;
@@ -231,7 +232,6 @@ void close_time_wait(struct tcp_conn *c)
 		t->ts_on = c->ts_on;
 		t->ttl = ep->ttl;
 		t->tos = ep->tos & 0xfc;
-		flow_insert(s, &t->flow);
 		wait_again(s, t);
 	}
 	conn_set_state(c, TCP_TIME_WAIT);

@@ -144,9 +144,9 @@ bool conn_refresh_path(struct tcp_conn *c)
 
 uint16_t conn_mss_option(const struct stack *s, const struct path *p, uint16_t wish)
 {
-	const struct link *link = stack_link_or_null(s, p->interface);
+	const struct interface *i = stack_interface_or_null(s, p->interface);
 	/* RFC 1191 3.1: what we can receive, not what the path back carries. */
-	uint32_t mtu = link ? link->mtu : p->mtu;
+	uint32_t mtu = i ? interface_mtu(i) : p->mtu;
 	uint32_t mss = mtu - ip_header_len(p) - SEGMENT_HEADER_MIN;
 
 	if (mss > 65495)

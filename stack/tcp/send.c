@@ -255,10 +255,10 @@ void send_turn(struct tcp_conn *c)
 	if (may_send_data(c)) {
 		if (!c->fin_wanted)
 			bytering_sync_head(&c->ep->send);
-		if (conn_refresh_path(c))
-			send_burst(c);
-		else if (conn_send_end(c) != c->snd_nxt)
-			timers_held(c, c->rtt.rto);
+		/* Where no way leads there any more, IP drops what is sent, and retransmission gives up in the end (or finds
+		 * the way again). */
+		conn_refresh_path(c);
+		send_burst(c);
 		if (c->socket.options.notsent_low)
 			send_note_room(c);
 	}

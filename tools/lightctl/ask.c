@@ -71,6 +71,15 @@ static int receive_piece(int from, char **text, size_t *length, int32_t *result)
 	return packet.welcome.result == 1;
 }
 
+/* In the daemon's own words. */
+static _Noreturn void refuse_as_said(struct json_object *answer, const char *question, int32_t result)
+{
+	struct json_object *error = answer != NULL ? json_object_object_get(answer, "error") : NULL;
+
+	refuse(result == -EPERM || result == -EACCES ? EXIT_REFUSED : EXIT_FAILURE, "%.*s: %s", (int)strcspn(question, " "), question,
+	       error != NULL ? json_object_get_string(error) : strerror(-result));
+}
+
 struct json_object *ask(const char *socket_path, const char *question, int fd)
 {
 	int daemon = connect_to(socket_path);
@@ -83,9 +92,9 @@ struct json_object *ask(const char *socket_path, const char *question, int fd)
 	while (receive_piece(daemon, &text, &length, &result))
 		;
 	close(daemon);
-	if (result < 0)
-		refuse(result == -EPERM || result == -EACCES ? EXIT_REFUSED : EXIT_FAILURE, "%s: %s", question, strerror(-result));
 	answer = json_tokener_parse(text);
+	if (result < 0)
+		refuse_as_said(answer, question, result);
 	if (answer == NULL)
 		refuse(EXIT_FAILURE, "the daemon's answer is not JSON");
 	free(text);

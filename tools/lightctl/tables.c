@@ -83,10 +83,23 @@ static void show_counters(struct json_object *counters, struct json_object *sent
 	}
 }
 
+/* A queue of a device, and what the device itself counts. */
+static void show_queue(struct json_object *q)
+{
+	printf("%s, core %" PRIu64 ": in %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64 " dropped; out %" PRIu64 " packets, %" PRIu64
+	       " bytes, %" PRIu64 " dropped\n", text(q, "interface"), number(q, "core"), number(q, "rx_packets"), number(q, "rx_bytes"),
+	       number(q, "rx_dropped"), number(q, "tx_packets"), number(q, "tx_bytes"), number(q, "tx_dropped"));
+	show_counters(json_object_object_get(q, "device"), NULL);
+}
+
 void show_stats(struct json_object *a)
 {
+	struct json_object *queues = json_object_object_get(a, "queues"), *r;
+
 	printf("host %s (counters that are not zero)\n", text(a, "host"));
 	show_counters(json_object_object_get(a, "counters"), json_object_object_get(a, "sentences"));
+	for (size_t i = 0; (r = row_at(queues, i)) != NULL; i++)
+		show_queue(r);
 	printf("wire\n");
 	show_counters(json_object_object_get(a, "wire"), NULL);
 	printf("service\n");
@@ -97,9 +110,65 @@ void show_neighbours(struct json_object *a)
 {
 	struct json_object *rows = json_object_object_get(a, "neighbours"), *r;
 
-	printf("%-16s %-18s %-12s %s\n", "ADDRESS", "MAC", "STATE", "CONFIRMED");
+	printf("%-16s %-18s %-12s %-12s %s\n", "ADDRESS", "MAC", "STATE", "INTERFACE", "CONFIRMED");
 	for (size_t i = 0; (r = row_at(rows, i)) != NULL; i++)
-		printf("%-16s %-18s %-12s %.1f s ago\n", text(r, "address"), text(r, "mac"), text(r, "state"), real(r, "age_seconds"));
+		printf("%-16s %-18s %-12s %-12s %.1f s ago\n", text(r, "address"), text(r, "mac"), text(r, "state"), text(r, "interface"),
+		       real(r, "age_seconds"));
+}
+
+void show_addresses(struct json_object *a)
+{
+	struct json_object *rows = json_object_object_get(a, "addresses"), *r;
+
+	printf("%-16s %s\n", "INTERFACE", "ADDRESS");
+	for (size_t i = 0; (r = row_at(rows, i)) != NULL; i++)
+		printf("%-16s %s/%" PRIu64 "\n", text(r, "interface"), text(r, "address"), number(r, "prefix"));
+}
+
+void show_links(struct json_object *a)
+{
+	struct json_object *rows = json_object_object_get(a, "links"), *r;
+
+	printf("%-16s %-5s %-8s %6s %6s %-18s %12s %12s %10s\n", "INTERFACE", "STATE", "BACKEND", "QUEUES", "MTU", "MAC", "RX-PACKETS",
+	       "TX-PACKETS", "DROPPED");
+	for (size_t i = 0; (r = row_at(rows, i)) != NULL; i++) {
+		printf("%-16s %-5s %-8s %6" PRIu64 " %6" PRIu64 " %-18s", text(r, "name"),
+		       json_object_get_boolean(json_object_object_get(r, "up")) ? "up" : "down", text(r, "backend"), number(r, "queues"),
+		       number(r, "mtu"), text(r, "mac"));
+		if (json_object_object_get(r, "vid") != NULL)
+			printf(" VLAN %" PRIu64 " on %s\n", number(r, "vid"), text(r, "on"));
+		else
+			printf(" %12" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", number(r, "rx_packets"), number(r, "tx_packets"),
+			       number(r, "rx_dropped") + number(r, "tx_dropped"));
+	}
+}
+
+void show_vlans(struct json_object *a)
+{
+	struct json_object *rows = json_object_object_get(a, "vlans"), *r;
+
+	printf("%-16s %5s %s\n", "INTERFACE", "VID", "ON");
+	for (size_t i = 0; (r = row_at(rows, i)) != NULL; i++)
+		printf("%-16s %5" PRIu64 " %s\n", text(r, "name"), number(r, "vid"), text(r, "on"));
+}
+
+void show_cores(struct json_object *a)
+{
+	struct json_object *rows = json_object_object_get(a, "cores"), *r;
+	double up = real(a, "uptime_seconds");
+
+	printf("%-5s %-4s %14s %14s %12s %10s %8s %12s %14s %14s\n", "CORE", "CPU", "TURNS", "IDLE-TURNS", "WORK", "SLEEPS", "ASLEEP",
+	       "REQUESTS", "RX-PACKETS", "TX-PACKETS");
+	for (size_t i = 0; (r = row_at(rows, i)) != NULL; i++)
+		printf("%-5" PRIu64 " %-4s %14" PRIu64 " %14" PRIu64 " %12" PRIu64 " %10" PRIu64 " %7.1f%% %12" PRIu64 " %14" PRIu64 " %14" PRIu64
+		       "\n", number(r, "core"), text(r, "cpu"), number(r, "turns"), number(r, "idle_turns"), number(r, "work"),
+		       number(r, "sleeps"), up > 0 ? 100 * real(r, "slept_seconds") / up : 0, number(r, "requests"),
+		       number(r, "rx_packets"), number(r, "tx_packets"));
+}
+
+void show_json(struct json_object *a)
+{
+	puts(json_object_to_json_string_ext(a, JSON_C_TO_STRING_PRETTY));
 }
 
 void show_routes(struct json_object *a)

@@ -1,46 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lightd: owns the network and serves programs. One thread, one loop; everything (requests, packets, timers, new
- * programs, lightctl) happens inside it, because a second thread would wait for whole scheduler slices. */
+/* lightd: owns the network and serves programs. The first thread only waits for a signal; core 0's thread makes everything, serves, and
+ * takes everything down again (what the kernel tells programs of a daemon's death hangs on that thread: ipc/family.c). */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ipc/server.h"
 #include "tools/lightd/control.h"
+#include "tools/lightd/core.h"
 #include "tools/lightd/network.h"
 #include "tools/lightd/options.h"
+#include "tools/lightd/replay.h"
 #include "tools/refuse.h"
 
-/* An adaptive daemon that found nothing to do looks on for this long before it sleeps: about what a wake-up costs, so that
- * at worst twice the best is spent. */
-#define SPIN_BEFORE_SLEEP (50 * NSEC_PER_USEC)
-#define LONGEST_SLEEP (500 * NSEC_PER_MSEC)
 /* At the end: how long the last FINs and RSTs get to be delivered. */
 #define FAREWELL (20 * NSEC_PER_MSEC)
-
-static volatile sig_atomic_t stopping;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stopping = 1;
-}
-
-static nsec now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (nsec)t.tv_sec * NSEC_PER_SEC + (nsec)t.tv_nsec;
-}
 
 static void log_line(void *context, const char *line)
 {
@@ -55,137 +36,144 @@ static void log_line(void *context, const char *line)
 	fprintf(stderr, "lightd %s.%03ld %s\n", stamp, t.tv_nsec / 1000000, line);
 }
 
-static void catch_signals(void)
+static uint64_t cpu_mask(const struct options *o)
 {
-	struct sigaction stop = { .sa_handler = on_signal };
+	uint64_t mask = 0;
 
-	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGINT, &stop, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < o->cpus; i++)
+		mask |= UINT64_C(1) << o->cpu[i];
+	return mask;
 }
 
-/* The parts of the machine that are worth asking for; none is a reason to stop. */
-static void settle_on_machine(const struct options *o)
+/* As many descriptors as may be: programs bring theirs. */
+static void raise_limits(void)
 {
 	struct rlimit files;
-	cpu_set_t set;
 
-	prctl(PR_SET_NAME, "lightd");
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (o->cores == 0)
-		return;
-	CPU_ZERO(&set);
-	for (int i = 0; i < 64; i++) {
-		if (o->cores >> i & 1)
-			CPU_SET(i, &set);
-	}
-	if (sched_setaffinity(0, sizeof set, &set) != 0)
-		refuse(EXIT_REFUSED, "--cores: this machine does not give these CPUs: %s", strerror(errno));
 }
 
-static struct server *open_server(const struct options *o, struct daemon_state *d)
+static int open_servers(struct daemon *d)
 {
+	const struct options *o = d->options;
 	struct server_config config;
-	struct server *server;
-	int error;
 
 	server_config_init(&config);
 	config.socket_path = o->socket_path;
 	config.mode = o->socket_mode;
 	config.group = o->socket_group;
-	config.daemon_cores = o->cores;
+	config.daemon_cores = cpu_mask(o);
+	config.quota = o->quota;
 	config.log = o->verbose ? log_line : NULL;
 	config.control = control_answer;
 	config.control_context = d;
-	error = server_new(&config, &server);
-	if (error < 0)
-		refuse(EXIT_REFUSED, "%s: %s", o->socket_path,
-		       error == -EADDRINUSE ? "another daemon serves on this socket" : strerror(-error));
-	return server;
-}
-
-static unsigned turn(struct daemon_state *d)
-{
-	unsigned work;
-
-	d->now = now();
-	work = server_turn(d->server, d->now);
-	work += network_turn(d->network, d->now);
-	work += server_publish(d->server);
-	d->turns++;
-	return work;
-}
-
-/* Nothing was to do for a while: sleep until a timer is due, a program rings, or a signal. */
-static void rest(struct daemon_state *d)
-{
-	nsec until = network_deadline(d->network), began = now();
-
-	/* A signal may come just before the sleep, where it wakes nobody: then this bounds how late it is seen. */
-	if (until > began + LONGEST_SLEEP)
-		until = began + LONGEST_SLEEP;
-	if (until > began && server_sleep_begin(d->server) && !stopping) {
-		server_sleep(d->server, until);
-		d->sleeps++;
-		d->slept += now() - began;
-	}
-	server_sleep_end(d->server);
-}
-
-static void serve(struct daemon_state *d)
-{
-	nsec last_work = now();
-
-	while (!stopping) {
-		if (turn(d) > 0) {
-			last_work = d->now;
-			continue;
-		}
-		d->idle_turns++;
-		/* A busy daemon has its core for itself. An adaptive one may share it with the very program it waits for:
-		 * whoever can run there goes first, or each would wait for the other's time slice to end. */
-		if (d->options->busy)
-			__builtin_ia32_pause();
-		else if (d->now - last_work <= SPIN_BEFORE_SLEEP)
-			sched_yield();
-		else
-			rest(d);
-	}
+	return server_new(&config, &d->server[0]);
 }
 
 /* Programs are told first, and their sleepers woken; then the network gets a moment for the last segments. */
-static void farewell(struct daemon_state *d)
+static void farewell(struct daemon *d)
 {
-	nsec end = now() + FAREWELL;
+	nsec end = core_clock() + FAREWELL;
+	bool due = true;
 
-	server_stop(d->server);
-	do
-		network_turn(d->network, now());
-	while (now() < end && network_deadline(d->network) < end);
+	core_join_others(d);
+	for (unsigned i = 0; i < d->cores; i++)
+		server_stop(d->server[d->cores - 1 - i]);
+	while (due && core_clock() < end) {
+		due = false;
+		for (unsigned i = 0; i < d->cores; i++) {
+			network_turn(d->network, i, core_clock());
+			due = due || network_deadline(d->network, i) < end;
+		}
+	}
+}
+
+static void close_servers(struct daemon *d)
+{
+	for (unsigned i = d->cores; i-- > 0;)
+		server_free(d->server[i]);
+}
+
+/* Everything between the first thing made and the last thing freed. */
+static int live(struct daemon *d)
+{
+	const struct options *o = d->options;
+	int error = open_servers(d);
+	cpu_set_t before;
+
+	if (error < 0)
+		refuse(EXIT_REFUSED, "%s: %s", o->socket_path,
+		       error == -EADDRINUSE ? "another daemon serves on this socket" : strerror(-error));
+	/* DPDK's EAL moves the thread that starts it. */
+	sched_getaffinity(0, sizeof before, &before);
+	d->network = network_new(o, d->server, log_line);
+	sched_setaffinity(0, sizeof before, &before);
+	if (d->network == NULL) {
+		close_servers(d);
+		return 1;
+	}
+	for (unsigned i = 0; i < d->cores; i++)
+		d->core[i].server = d->server[i];
+	error = core_start_others(d);
+	if (error == 0) {
+		fprintf(stderr, "lightd: ready on %s, %u host%s\n", o->socket_path, network_hosts(d->network),
+			network_hosts(d->network) == 1 ? "" : "s");
+		core_serve(&d->core[0]);
+	} else {
+		fprintf(stderr, "lightd: cannot start threads: %s\n", strerror(-error));
+	}
+	farewell(d);
 	network_free(d->network);
-	server_free(d->server);
+	close_servers(d);
+	return error == 0 ? 0 : 1;
+}
+
+/* Core 0's thread. */
+static void *begin(void *context)
+{
+	struct daemon *d = context;
+	static int status;
+	int error = core_enter(&d->core[0]);
+
+	if (error < 0)
+		refuse(EXIT_REFUSED, "--cores: this machine does not give these CPUs: %s", strerror(-error));
+	status = live(d);
+	core_leave(&d->core[0]);
+	kill(getpid(), SIGTERM);
+	return &status;
 }
 
 int main(int argc, char **argv)
 {
 	static struct options o;
-	struct daemon_state d = { .options = &o };
+	static struct daemon d = { .options = &o };
+	sigset_t ends;
+	void *status = NULL;
+	int number, error;
 
 	options_parse(argc, argv, &o);
-	catch_signals();
-	settle_on_machine(&o);
-	d.started = now();
-	d.server = open_server(&o, &d);
-	d.network = network_new(&o, d.server, log_line);
-	if (d.network == NULL) {
-		server_free(d.server);
-		return 1;
-	}
-	fprintf(stderr, "lightd: ready on %s, %u host%s\n", o.socket_path, o.hosts, o.hosts == 1 ? "" : "s");
-	serve(&d);
-	farewell(&d);
-	return 0;
+	if (o.read_file != NULL)
+		return replay_run(&o, log_line);
+	raise_limits();
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL);
+	d.started = core_clock();
+	d.cores = o.queues;
+	error = core_prepare(&d);
+	if (error < 0)
+		refuse(EXIT_FAILURE, "cannot start: %s", strerror(-error));
+	error = pthread_create(&d.core[0].thread, NULL, begin, &d);
+	if (error != 0)
+		refuse(EXIT_FAILURE, "no memory for a thread's stack, or no more threads are allowed: %s", strerror(error));
+	sigwait(&ends, &number);
+	core_stop(&d.core[0]);
+	pthread_join(d.core[0].thread, &status);
+	core_free(&d);
+	return *(int *)status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The simulated network of a daemon, in real time. */
+/* Hosts, their stacks and links, in real time. */
 #include "tools/lightd/network.h"
 
 #include <errno.h>
@@ -10,16 +10,26 @@
 #include <time.h>
 
 #include "io/capture.h"
+#include "tools/lightd/backend.h"
+#include "tools/lightd/configure.h"
+
+/* At the end: how long a device may take to give back what it still sends. */
+#define DRAIN_MS 200u
 
 struct network_host {
-	struct stack *stack;
-	struct link *link;      /* the capture around the wire's port */
+	const char *name;
+	struct stack *stack[STEER_CORES];
+	struct server_host *served[STEER_CORES];
+	unsigned interfaces;
+	struct network_interface *interface;
 };
 
 struct network {
+	unsigned cores, hosts;
+	bool busy;
 	struct wire *wire;
-	unsigned hosts;
-	struct network_host host[HOSTS_MAX];
+	struct network_host *host;
+	void (*log)(void *, const char *);
 };
 
 static nsec clock_nsec(clockid_t id)
@@ -36,72 +46,176 @@ static nsec capture_clock(void *context)
 	return clock_nsec(CLOCK_REALTIME);
 }
 
-static struct wire *make_wire(const struct options *o)
+static int fail(int error, const char *what, const char *why)
 {
-	struct wire_config config = { .ports = o->hosts, .packets = 65536, .mtu = o->mtu, .seed = o->seed };
-	struct wire *w;
+	fprintf(stderr, "lightd: %s: %s\n", what, why);
+	return error;
+}
+
+/* ---- links ---- */
+
+static int make_wire(struct network *n, const struct options *o)
+{
+	struct wire_config config = { .ports = o->hosts, .packets = 65536, .mtu = o->mtu != 0 ? o->mtu : 1500, .seed = o->seed };
 
 	if (o->super_frames)
 		config.flags = LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM;
-	w = wire_new(&config);
-	for (unsigned i = 0; w != NULL && i < o->hosts; i++)
-		wire_impair(w, i, WIRE_UP, &o->impairment);
-	return w;
+	n->wire = wire_new(&config);
+	for (unsigned i = 0; n->wire != NULL && i < o->hosts; i++)
+		wire_impair(n->wire, i, WIRE_UP, &o->impairment);
+	return n->wire != NULL ? 0 : -ENOMEM;
 }
 
-/* One host: its stack is made by the server's rules for memory, and gets its interface and address. 0 or -errno. */
-static int make_host(struct network *n, unsigned number, const struct options *o, struct server *server,
-		     void (*log)(void *, const char *))
+/* Every core's link of an interface. */
+static int wrap(struct network *n, struct network_interface *i, struct link *first)
 {
-	const struct host_option *h = &o->host[number];
 	const struct capture_config capture = { .clock = capture_clock };
-	struct network_host *host = &n->host[number];
+
+	for (unsigned core = 0; core < n->cores; core++) {
+		i->link[core] = capture_new(core == 0 ? first : i->device->ops->queue(i->device, core), &capture);
+		if (i->link[core] == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int open_interface(struct network *n, const struct options *o, const struct interface_option *wanted, struct network_interface *i)
+{
+	struct device_config config = { .queues = n->cores, .mtu = wanted->mtu != 0 ? wanted->mtu : o->mtu, .wake = !n->busy, .log = n->log };
+	char why[DEVICE_WHY] = "";
+	int error;
+
+	memcpy(i->name, wanted->name, sizeof i->name);
+	i->backend = wanted->backend != NULL ? wanted->backend : o->backend;
+	i->dhcp = wanted->dhcp;
+	for (unsigned v = 0; v < wanted->vlans; v++)
+		i->dhcp = i->dhcp || wanted->vlan[v].dhcp;
+	error = i->backend->start(o, why);
+	if (error == 0)
+		error = i->backend->open(o, wanted, &config, &i->device, why);
+	if (error < 0)
+		return fail(error, i->name, why);
+	return wrap(n, i, i->device->ops->queue(i->device, 0));
+}
+
+static int make_interfaces(struct network *n, const struct options *o, struct network_host *h, unsigned number)
+{
+	int error = 0;
+
+	h->interface = calloc(n->wire != NULL ? 1 : o->interfaces, sizeof *h->interface);
+	if (h->interface == NULL)
+		return -ENOMEM;
+	if (n->wire != NULL) {
+		h->interfaces = 1;
+		strcpy(h->interface->name, "sim0");
+		return wrap(n, h->interface, wire_link(n->wire, number));
+	}
+	for (unsigned i = 0; i < o->interfaces && error == 0; i++) {
+		h->interfaces = i + 1;
+		error = open_interface(n, o, &o->interface[i], &h->interface[i]);
+	}
+	return error;
+}
+
+/* ---- stacks ---- */
+
+/* Sequence numbers and ports must be hard to guess even where the network's chance is seeded (RFC 6528, 6056), except in a replay, which is
+ * to give the same bytes again. */
+static int make_secret(const struct options *o, uint8_t secret[16])
+{
+	if (o->read_file != NULL) {
+		memset(secret, 0, 16);
+		memcpy(secret, &o->seed, sizeof o->seed);
+		return 0;
+	}
+	return getrandom(secret, 16, 0) == 16 ? 0 : -errno;
+}
+
+/* Of the file that is played, or of this machine. */
+static nsec first_moment(const struct network_host *h)
+{
+	nsec first = NSEC_NEVER;
+
+	if (h->interfaces > 0 && h->interface->backend != NULL && h->interface->backend->replay_next != NULL)
+		first = h->interface->backend->replay_next(h->interface->device);
+	return first != NSEC_NEVER ? first : clock_nsec(CLOCK_MONOTONIC);
+}
+
+/* server NULL: nobody is served (a replay). */
+static int make_stack(struct network *n, const struct options *o, struct network_host *h, struct server *server, unsigned core,
+		      const uint8_t secret[16])
+{
 	struct stack_config config;
-	struct server_host *served;
-	int error = server_add_host(server, h->name, &served);
+	int error = server != NULL ? server_add_host(server, h->name, &h->served[core]) : 0;
 
 	if (error < 0)
 		return error;
 	stack_config_init(&config);
 	config.name = h->name;
 	config.max_endpoints = o->sockets;
-	config.host = server_host_calls(served);
-	config.log = log;
+	if (server != NULL)
+		config.host = server_host_calls(h->served[core]);
+	config.log = n->log;
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
-	/* Sequence numbers and ports must be hard to guess even where the network's chance is seeded (RFC 6528, 6056). */
-	if (getrandom(config.secret, sizeof config.secret, 0) != (ssize_t)sizeof config.secret)
-		return -errno;
-	host->stack = stack_new(&config);
-	host->link = capture_new(wire_link(n->wire, number), &capture);
-	if (host->stack == NULL || host->link == NULL)
+	if (o->cc != NULL)
+		config.tcp.cc = o->cc;
+	memcpy(config.secret, secret, sizeof config.secret);
+	h->stack[core] = stack_new(&config);
+	if (h->stack[core] == NULL)
 		return -ENOMEM;
-	stack_at(host->stack, clock_nsec(CLOCK_MONOTONIC));
-	error = stack_add_link(host->stack, host->link, "sim0");
-	if (error > 0)
-		error = stack_add_address(host->stack, error, &h->addr, 24);
-	if (error < 0)
-		return error;
-	server_host_start(served, host->stack);
+	stack_at(h->stack[core], first_moment(h));
+	for (unsigned i = 0; i < h->interfaces; i++) {
+		h->interface[i].number = stack_add_link(h->stack[core], h->interface[i].link[core], h->interface[i].name);
+		if (h->interface[i].number < 0)
+			return h->interface[i].number;
+	}
 	return 0;
 }
 
-unsigned network_turn(struct network *n, nsec now)
+/* One host: its stacks are made by the server's rules for memory, and get interfaces and addresses. 0 or -errno. */
+static int make_host(struct network *n, unsigned number, const struct options *o, struct server **servers)
+{
+	struct network_host *h = &n->host[number];
+	uint8_t secret[16];
+	int error;
+
+	h->name = n->wire != NULL ? o->host[number].name : o->name != NULL ? o->name : "light";
+	error = make_interfaces(n, o, h, number);
+	if (error == 0)
+		error = make_secret(o, secret);
+	for (unsigned core = 0; core < n->cores && error == 0; core++) {
+		error = make_stack(n, o, h, servers != NULL ? servers[core] : NULL, core, secret);
+		if (error == 0 && n->wire != NULL)
+			error = stack_add_address(h->stack[core], h->interface->number, &o->host[number].addr, 24);
+		else if (error == 0)
+			error = configure_stack(o, h->stack[core]);
+		if (error == 0 && servers != NULL)
+			server_host_start(h->served[core], h->stack[core]);
+	}
+	return error == 0 ? network_tell_devices(n, number) : error;
+}
+
+/* ---- turns ---- */
+
+unsigned network_turn(struct network *n, unsigned core, nsec now)
 {
 	unsigned work = 0;
 
-	wire_advance(n->wire, now);
+	if (n->wire != NULL && core == 0)
+		wire_advance(n->wire, now);
 	for (unsigned i = 0; i < n->hosts; i++)
-		work += stack_turn(n->host[i].stack, now);
+		work += stack_turn(n->host[i].stack[core], now);
 	return work;
 }
 
-nsec network_deadline(const struct network *n)
+nsec network_deadline(const struct network *n, unsigned core)
 {
-	nsec earliest = wire_deadline(n->wire);
+	nsec earliest = n->wire != NULL && core == 0 ? wire_deadline(n->wire) : NSEC_NEVER;
 
 	for (unsigned i = 0; i < n->hosts; i++) {
-		nsec due = wire_queued(n->wire, i) > 0 ? 0 : stack_deadline(n->host[i].stack);
+		bool queued = n->wire != NULL && core == 0 && wire_queued(n->wire, i) > 0;
+		nsec due = queued ? 0 : stack_deadline(n->host[i].stack[core]);
 
 		if (due < earliest)
 			earliest = due;
@@ -109,19 +223,63 @@ nsec network_deadline(const struct network *n)
 	return earliest;
 }
 
+unsigned network_arm(struct network *n, unsigned core, int *fds, bool *polled)
+{
+	unsigned count = 0;
+
+	*polled = false;
+	for (unsigned i = 0; n->wire == NULL && i < n->host->interfaces; i++) {
+		struct link *link = n->host->interface[i].link[core];
+		int fd = link->ops->arm != NULL ? link->ops->arm(link) : -1;
+
+		if (fd >= 0)
+			fds[count++] = fd;
+		else
+			*polled = true;
+	}
+	return count;
+}
+
+void network_disarm(struct network *n, unsigned core)
+{
+	for (unsigned i = 0; n->wire == NULL && i < n->host->interfaces; i++) {
+		struct link *link = n->host->interface[i].link[core];
+
+		if (link->ops->disarm != NULL)
+			link->ops->disarm(link);
+	}
+}
+
+/* ---- looking in ---- */
+
 unsigned network_hosts(const struct network *n)
 {
 	return n->hosts;
 }
 
-struct stack *network_stack(const struct network *n, unsigned host)
+unsigned network_cores(const struct network *n)
 {
-	return n->host[host].stack;
+	return n->cores;
 }
 
-struct link *network_capture(const struct network *n, unsigned host)
+const char *network_host_name(const struct network *n, unsigned host)
 {
-	return n->host[host].link;
+	return n->host[host].name;
+}
+
+struct stack *network_stack(const struct network *n, unsigned host, unsigned core)
+{
+	return n->host[host].stack[core];
+}
+
+struct server_host *network_served(const struct network *n, unsigned host, unsigned core)
+{
+	return n->host[host].served[core];
+}
+
+struct network_interface *network_interface(const struct network *n, unsigned host, unsigned i)
+{
+	return i < n->host[host].interfaces ? &n->host[host].interface[i] : NULL;
 }
 
 const struct wire *network_wire(const struct network *n)
@@ -129,30 +287,95 @@ const struct wire *network_wire(const struct network *n)
 	return n->wire;
 }
 
+/* What of an interface of the stack, a VLAN perhaps, its device should let through. */
+static void add_wanted(struct afxdp_wanted *w, const struct stack *stack, int number, unsigned vid)
+{
+	struct ipaddr addr;
+	unsigned prefix;
+
+	for (unsigned a = 0; stack_interface_address(stack, number, a, &addr, &prefix); a++) {
+		if (ipaddr_is_ip4(&addr) && w->addresses < sizeof w->ip4 / sizeof w->ip4[0])
+			w->ip4[w->addresses++] = ipaddr_ip4(&addr);
+	}
+	if (vid != 0 && w->vlan_count < sizeof w->vlans / sizeof w->vlans[0])
+		w->vlans[w->vlan_count++] = (uint16_t)vid;
+}
+
+int network_tell_devices(const struct network *n, unsigned host)
+{
+	const struct network_host *h = &n->host[host];
+	int first = 0;
+
+	for (unsigned i = 0; i < h->interfaces; i++) {
+		struct afxdp_wanted wanted = { .dhcp = h->interface[i].dhcp };
+		struct stack_interface s;
+		int error = 0;
+
+		for (unsigned k = 1; k <= stack_interfaces(h->stack[0]); k++) {
+			if (stack_interface(h->stack[0], (int)k, &s) && s.link == h->interface[i].link[0])
+				add_wanted(&wanted, h->stack[0], (int)k, s.vid);
+		}
+		if (h->interface[i].device != NULL)
+			error = h->interface[i].backend->want(h->interface[i].device, &wanted);
+		first = first != 0 ? first : error;
+	}
+	return first;
+}
+
+/* ---- the end ---- */
+
+static void close_interface(struct network *n, struct network_interface *i)
+{
+	char line[128];
+	uint32_t out;
+
+	for (unsigned core = 0; core < n->cores; core++) {
+		if (i->link[core] != NULL)
+			capture_free(i->link[core]);
+	}
+	if (i->device == NULL)
+		return;
+	/* What was sent last may still be with the device. */
+	for (unsigned ms = 0; (out = i->device->ops->outstanding(i->device)) != 0 && ms < DRAIN_MS; ms++)
+		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	snprintf(line, sizeof line, "%s: %u packets outstanding", i->name, out);
+	n->log(NULL, line);
+	i->device->ops->close(i->device);
+}
+
 void network_free(struct network *n)
 {
-	for (unsigned i = 0; i < n->hosts; i++) {
-		if (n->host[i].stack != NULL)
-			stack_free(n->host[i].stack);
-		if (n->host[i].link != NULL)
-			capture_free(n->host[i].link);
+	for (unsigned h = 0; h < n->hosts; h++) {
+		for (unsigned core = 0; core < n->cores; core++) {
+			if (n->host[h].stack[core] != NULL)
+				stack_free(n->host[h].stack[core]);
+		}
+		for (unsigned i = 0; i < n->host[h].interfaces; i++)
+			close_interface(n, &n->host[h].interface[i]);
+		free(n->host[h].interface);
 	}
+	for (unsigned i = 0; backend_at(i) != NULL; i++)
+		backend_at(i)->stop();
 	if (n->wire != NULL)
 		wire_free(n->wire);
+	free(n->host);
 	free(n);
 }
 
-struct network *network_new(const struct options *o, struct server *server, void (*log)(void *, const char *))
+struct network *network_new(const struct options *o, struct server **servers, void (*log)(void *, const char *))
 {
 	struct network *n = calloc(1, sizeof *n);
 	int error = -ENOMEM;
 
-	if (n != NULL)
-		n->wire = make_wire(o);
-	if (n != NULL && n->wire != NULL) {
-		error = 0;
-		for (; error == 0 && n->hosts < o->hosts; n->hosts++)
-			error = make_host(n, n->hosts, o, server, log);
+	if (n != NULL) {
+		*n = (struct network){ .cores = o->queues, .log = log, .busy = options_busy(o) };
+		n->host = calloc(o->backend == NULL ? o->hosts : 1, sizeof *n->host);
+	}
+	if (n != NULL && n->host != NULL)
+		error = o->backend == NULL ? make_wire(n, o) : 0;
+	for (unsigned wanted = o->backend == NULL ? o->hosts : 1; error == 0 && n->hosts < wanted;) {
+		n->hosts++;
+		error = make_host(n, n->hosts - 1, o, servers);
 	}
 	if (error == 0)
 		return n;

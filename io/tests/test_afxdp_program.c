@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the XDP program takes and what it leaves to the kernel, on one interface that both use. */
+#include "afxdp_test.h"
+
+/* Whether the frame comes to Light; if so, whole. */
+static bool comes(struct fixture *f, const uint8_t *frame, size_t n)
+{
+	uint64_t taken = counter(f->link, "program_taken"), passed = counter(f->link, "program_passed");
+	uint64_t end = now_ms() + 1000;
+	struct pkt *p;
+	bool came;
+
+	raw_send(f, frame, n);
+	while (counter(f->link, "program_taken") + counter(f->link, "program_passed") == taken + passed)
+		if (now_ms() > end)
+			fail_msg("the program saw no frame");
+	came = counter(f->link, "program_taken") == taken + 1;
+	assert_int_equal(link_collect(f->link, &p, 1, came ? 1000 : 2), came);
+	if (came) {
+		assert_int_equal(p->len, n);
+		assert_memory_equal(p->data, frame, n);
+		f->link->ops->release(f->link, &p, 1);
+	}
+	return came;
+}
+
+static bool udp_comes(struct fixture *f, const char *to, uint16_t port)
+{
+	uint8_t frame[100];
+
+	put_ethernet(f, frame, 0x0800);
+	put_ip4(frame + 14, 60, to, 1234, port);
+	return comes(f, frame, 74);
+}
+
+static bool arp_comes(struct fixture *f, uint16_t operation, const char *sender, const char *target)
+{
+	uint8_t frame[60] = { 0 };
+
+	put_ethernet(f, frame, 0x0806);
+	if (operation == 1)
+		memset(frame, 0xff, 6);
+	put_arp(frame + 14, operation, sender, target);
+	return comes(f, frame, 60);
+}
+
+static void want(struct fixture *f, struct afxdp_wanted w)
+{
+	if (w.addresses == 0) {
+		w.ip4[0] = inet_addr(LIGHT_ADDRESS);
+		w.addresses = 1;
+	}
+	assert_int_equal(afxdp_want(f->device, &w), 0);
+}
+
+static void frames_come_by_their_destination_address(void **state)
+{
+	struct fixture f;
+	struct afxdp_wanted many = { .addresses = 64 };
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_true(udp_comes(&f, LIGHT_ADDRESS, 7));
+	assert_false(udp_comes(&f, KERNEL_ADDRESS, 7));
+	assert_false(udp_comes(&f, "255.255.255.255", 7));
+	assert_false(udp_comes(&f, "10.55.0.255", 7));
+	assert_false(udp_comes(&f, "224.0.0.1", 7));
+	for (unsigned i = 0; i < 64; i++)
+		many.ip4[i] = htonl(0x0a370100 + i);
+	want(&f, many);
+	assert_true(udp_comes(&f, "10.55.1.0", 7));
+	assert_true(udp_comes(&f, "10.55.1.63", 7));
+	assert_false(udp_comes(&f, "10.55.1.64", 7));
+	assert_false(udp_comes(&f, LIGHT_ADDRESS, 7));
+	for (unsigned i = 0; i < 64; i++)
+		many.ip4[i] = htonl(0x0a370180 + i);
+	want(&f, many);                         /* all others: the map holds them only if the old ones went */
+	assert_true(udp_comes(&f, "10.55.1.191", 7));
+	assert_false(udp_comes(&f, "10.55.1.63", 7));
+	many.addresses = 65;
+	assert_int_equal(afxdp_want(f.device, &many), -E2BIG);
+	tear_down(&f);
+}
+
+static void arp_comes_when_it_names_our_address(void **state)
+{
+	struct fixture f;
+	uint8_t frame[60] = { 0 };
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_true(arp_comes(&f, 1, NEIGHBOUR_ADDRESS, LIGHT_ADDRESS));
+	assert_true(arp_comes(&f, 2, NEIGHBOUR_ADDRESS, LIGHT_ADDRESS));
+	assert_true(arp_comes(&f, 1, "0.0.0.0", LIGHT_ADDRESS));
+	assert_true(arp_comes(&f, 1, LIGHT_ADDRESS, LIGHT_ADDRESS));
+	assert_true(arp_comes(&f, 2, LIGHT_ADDRESS, "0.0.0.0"));
+	assert_false(arp_comes(&f, 1, NEIGHBOUR_ADDRESS, KERNEL_ADDRESS));
+	assert_false(arp_comes(&f, 2, NEIGHBOUR_ADDRESS, KERNEL_ADDRESS));
+	put_ethernet(&f, frame, 0x0806);
+	put_arp(frame + 14, 1, NEIGHBOUR_ADDRESS, LIGHT_ADDRESS);
+	frame[15] = 6;                          /* IEEE 802, not Ethernet */
+	assert_false(comes(&f, frame, 60));
+	frame[15] = 1;
+	frame[19] = 16;                         /* addresses of 16 bytes */
+	assert_false(comes(&f, frame, 60));
+	frame[19] = 4;
+	assert_false(comes(&f, frame, 41));     /* a byte short */
+	assert_true(comes(&f, frame, 42));
+	tear_down(&f);
+}
+
+static void every_fragment_and_icmp_come(void **state)
+{
+	struct fixture f;
+	uint8_t frame[114];
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	put_ethernet(&f, frame, 0x0800);
+	put_ip4(frame + 14, 100, LIGHT_ADDRESS, 1, 2);
+	frame[20] = 0x20;                       /* the first of several */
+	assert_true(comes(&f, frame, 114));
+	frame[20] = 0x01;                       /* one behind it */
+	assert_true(comes(&f, frame, 114));
+	frame[20] = 0;
+	frame[23] = 1;
+	assert_true(comes(&f, frame, 114));
+	assert_false(comes(&f, frame, 33));     /* no whole IPv4 header */
+	assert_true(comes(&f, frame, 34));
+	assert_false(comes(&f, frame, 14));
+	tear_down(&f);
+}
+
+static void dhcp_comes_only_when_asked_for(void **state)
+{
+	struct fixture f;
+	uint8_t frame[100];
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_false(udp_comes(&f, "255.255.255.255", 68));
+	want(&f, (struct afxdp_wanted){ .dhcp = true });
+	assert_true(udp_comes(&f, "255.255.255.255", 68));
+	assert_true(udp_comes(&f, "10.55.0.77", 68));
+	assert_false(udp_comes(&f, "255.255.255.255", 67));
+	put_ethernet(&f, frame, 0x0800);
+	put_ip4(frame + 14, 86, "255.255.255.255", 67, 68);
+	memmove(frame + 14 + 60, frame + 14 + 20, 26);     /* behind 40 bytes of options */
+	memset(frame + 34, 1, 40);
+	frame[14] = 0x4f;
+	assert_true(comes(&f, frame, 100));
+	assert_false(comes(&f, frame, 14 + 60 + 3));       /* the port is cut */
+	frame[14] = 0x45;
+	assert_false(comes(&f, frame, 100));               /* the options, read as ports */
+	put_ip4(frame + 14, 86, "255.255.255.255", 67, 68);
+	frame[21] = 3;
+	assert_false(comes(&f, frame, 100));               /* a later fragment has no ports */
+	frame[21] = 0;
+	frame[23] = 6;
+	assert_false(comes(&f, frame, 100));               /* TCP */
+	want(&f, (struct afxdp_wanted){ .dhcp = false });
+	assert_false(udp_comes(&f, "255.255.255.255", 68));
+	tear_down(&f);
+}
+
+static void frames_of_our_vlans_come_with_their_tag(void **state)
+{
+	struct fixture f;
+	uint8_t frame[100];
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	put_ethernet(&f, frame, 0x8100);
+	frame[14] = 0xe0 | 1;                   /* priority 7, VLAN 256 + 7 */
+	frame[15] = 7;
+	frame[16] = 8;
+	frame[17] = 0;
+	put_ip4(frame + 18, 60, LIGHT_ADDRESS, 1, 2);
+	assert_false(comes(&f, frame, 78));
+	want(&f, (struct afxdp_wanted){ .vlans = { 3, 263 }, .vlan_count = 2 });
+	assert_true(comes(&f, frame, 78));
+	assert_true(udp_comes(&f, LIGHT_ADDRESS, 7));
+	assert_false(comes(&f, frame, 37));
+	frame[15] = 8;
+	assert_false(comes(&f, frame, 78));
+	frame[14] = 0;
+	frame[15] = 3;
+	assert_true(comes(&f, frame, 78));
+	frame[37] = 99;                         /* another destination */
+	assert_false(comes(&f, frame, 78));
+	want(&f, (struct afxdp_wanted){ .vlans = { 263 }, .vlan_count = 1 });
+	put_ip4(frame + 18, 60, LIGHT_ADDRESS, 1, 2);
+	assert_false(comes(&f, frame, 78));
+	tear_down(&f);
+}
+
+/* The answer to a frame that the kernel has to answer, from the interface that Light is on. */
+static size_t kernel_answer(struct fixture *f, const uint8_t *frame, size_t n, uint8_t answer[FRAME_MAX])
+{
+	assert_false(comes(f, frame, n));
+	return raw_receive(f, answer, 1000);
+}
+
+static void the_kernel_answers_for_its_own_address_on_the_same_interface(void **state)
+{
+	struct fixture f;
+	uint8_t frame[60] = { 0 }, answer[FRAME_MAX];
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	run("ip addr add " KERNEL_ADDRESS "/24 dev lta && ip neigh add " NEIGHBOUR_ADDRESS " lladdr 02:00:00:00:00:09 dev lta");
+	put_ethernet(&f, frame, 0x0806);
+	put_arp(frame + 14, 1, NEIGHBOUR_ADDRESS, KERNEL_ADDRESS);
+	assert_true(kernel_answer(&f, frame, 60, answer) >= 42);
+	assert_int_equal(answer[21], 2);                   /* "is at" */
+	assert_memory_equal(answer + 22, f.mac_a, 6);
+	put_ethernet(&f, frame, 0x0800);
+	put_ip4(frame + 14, 46, KERNEL_ADDRESS, 0, 0);
+	frame[23] = 1;                                     /* ICMP in place of UDP: one more in this sum, one less in that */
+	memset(frame + 34, 0, 26);
+	frame[34] = 8;
+	frame[36] = 0xf7;
+	frame[37] = 0xff;
+	frame[25] = (uint8_t)(frame[25] + 16);
+	if (frame[25] < 16)
+		frame[24]++;
+	assert_true(kernel_answer(&f, frame, 60, answer) >= 60);
+	assert_int_equal(answer[23], 1);
+	assert_int_equal(answer[34], 0);                   /* echo reply */
+	assert_memory_equal(answer + 30, frame + 26, 4);
+	assert_true(udp_comes(&f, LIGHT_ADDRESS, 22));
+	tear_down(&f);
+}
+
+static void a_queue_without_a_socket_is_counted_and_left_to_the_kernel(void **state)
+{
+	struct fixture f;
+	struct device *again = NULL;
+	struct afxdp_config c = { .device = { .queues = 1 }, .interface = "lta", .packets = 256 };
+	uint8_t frame[60];
+	uint64_t end;
+
+	(void)state;
+	set_up(&f, 1500, 2);
+	f.device->ops->close(f.device);
+	c.device.log = keep_log;
+	c.device.log_context = &f;
+	f.log[0] = '\0';
+	assert_int_equal(afxdp_open(&c, &again, f.why), 0);
+	assert_non_null(strstr(f.log, "2 receive queues"));
+	f.device = again;
+	f.link = again->ops->queue(again, 0);
+	want(&f, (struct afxdp_wanted){ .dhcp = false });
+	/* Ports decide the queue: some of them go to the second. */
+	for (uint16_t port = 1; port <= 64; port++) {
+		put_ethernet(&f, frame, 0x0800);
+		put_ip4(frame + 14, 46, LIGHT_ADDRESS, port, 9);
+		raw_send(&f, frame, 60);
+	}
+	end = now_ms() + 2000;
+	while (counter(f.link, "program_taken") + counter(f.link, "program_no_socket") < 64 && now_ms() < end)
+		link_turn(&f, 1, -1, NULL);
+	assert_true(counter(f.link, "program_no_socket") > 0);
+	assert_int_equal(counter(f.link, "program_taken") + counter(f.link, "program_no_socket"), 64);
+	link_turn(&f, 20, -1, NULL);
+	assert_int_equal(f.link->stats.rx_packets, counter(f.link, "program_taken"));
+	tear_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_come_by_their_destination_address),
+		cmocka_unit_test(arp_comes_when_it_names_our_address),
+		cmocka_unit_test(every_fragment_and_icmp_come),
+		cmocka_unit_test(dhcp_comes_only_when_asked_for),
+		cmocka_unit_test(frames_of_our_vlans_come_with_their_tag),
+		cmocka_unit_test(the_kernel_answers_for_its_own_address_on_the_same_interface),
+		cmocka_unit_test(a_queue_without_a_socket_is_counted_and_left_to_the_kernel),
+	};
+
+	return cmocka_run_group_tests_name("afxdp_program", tests, NULL, NULL);
+}

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What goes wrong with devices: each time a counter rises or the log says it in a line, the daemon lives, and what worked before
+works again when the cause is gone. Every test has a device of its own."""
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import machine
+import pairs
+import xdp
+from daemons import Daemon, ends_clean
+from ends import PEER as PROGRAM
+from ends import PYTHON
+from machine import wait_until
+from pairs import LIGHT, PEER
+
+BACKENDS = ["tap-1", "afxdp-1", "pcap-1", "dpdk-af_packet"]
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
+
+
+@pytest.fixture
+def own(request):
+    """own(backend, ...): a pair that ends with the test."""
+    made = []
+
+    def make(backend, *more, **keys):
+        made.append(pairs.make(backend, more=more, **keys))
+        request.node.funcargs["made"] = made[-1]
+        return made[-1]
+    yield make
+    for pair in made:
+        pair.down()
+
+
+def works(pair):
+    """Both ways, from the very start: ARP may have to begin anew."""
+    for end, other in ((pair.light, pair.peer), (pair.peer, pair.light)):
+        address = other.echo()
+        wait_until("%s reaches %s" % (end.name, other.name), lambda e=end, a=address: e.run(
+            PYTHON, PROGRAM, "udp-ask", *map(str, a), "100", "3000", check=False).returncode == 0, 60)
+
+
+@each_backend
+def test_a_sender_faster_than_the_reader_loses_datagrams_and_nothing_else(own, backend):
+    pair = own(backend)
+    sink = pair.light.start_peer("sink", "udp-slow-sink", LIGHT, 7100)
+    sink.said("^ready")
+    before = pair.daemon.dropped()
+    sent = int(pair.peer.peer("udp-flood", LIGHT, 7100, 1, 1000))
+    assert pair.daemon.dropped() > before, "of %d datagrams none was counted as dropped" % sent
+    works(pair)
+    end = [PYTHON, "-c", "import socket; socket.socket(2, 2).sendto(b'end', ('%s', 7100))" % LIGHT]
+
+    def ended():
+        pair.peer.run(*end)
+        return not sink.alive()
+    wait_until("the reader has read what was kept", ended, 60)
+    ends_clean(pair.daemon)
+
+
+@each_backend
+def test_a_full_transmit_queue_loses_datagrams_and_nothing_else(own, backend):
+    pair = own(backend)
+    pair.peer.echo()
+    assert int(pair.light.peer("udp-flood", PEER, 7101, 1, 1400)) > 100
+    works(pair)
+    ends_clean(pair.daemon)
+
+
+@each_backend
+def test_the_smallest_pool_still_carries_transfers(own, files, backend):
+    pair = own(backend, "--packets=64")
+    files.fetch(pair.peer, pair.light.http(files), "1M")
+    files.fetch(pair.light, pair.peer.http(files), "1M")
+    pair.peer.peer("tcp-swarm", *pair.light.tcp(), 200)
+    pair.peer.peer("udp-flood", *pair.light.echo(), 0.5, 1400)
+    works(pair)
+    ends_clean(pair.daemon)
+
+
+@each_backend
+def test_a_link_that_flaps_keeps_its_connections(own, backend, tmp_path):
+    pair = own(backend)
+    flag = tmp_path / "go-on"
+    flag.write_text("")
+    trickle = pair.light.start_peer("trickle", "tcp-trickle", *pair.peer.tcp(), flag)
+    trickle.said("^connected")
+    for _ in range(10):
+        pair.peer.space.ip("link", "set", pair.peer.interface, "down")
+        time.sleep(0.03)
+        pair.peer.space.ip("link", "set", pair.peer.interface, "up")
+        time.sleep(0.07)
+    works(pair)
+    flag.unlink()
+    assert trickle.wait(100) == 0, trickle.text()
+    ends_clean(pair.daemon)
+
+
+@each_backend
+def test_an_interface_that_is_deleted_leaves_a_daemon_that_says_so(own, backend):
+    pair = own(backend)
+    works(pair)
+    pair.light.space.ip("link", "del", pair.light.interface)
+    wait_until("the log tells of it", lambda: re.search("light0.*(gone|deleted|removed|vanished|down|carrier)", pair.daemon.log()))
+    assert pair.daemon.ask("status")["pid"] > 0
+    pair.light.peer("udp-flood", PEER, 7101, 0.2, 100)
+    ends_clean(pair.daemon)
+
+
+def test_an_xdp_program_taken_off_is_noticed(own):
+    pair = own("afxdp-1", index=4242)
+    works(pair)
+    assert xdp.detach(4242) == 1
+    wait_until("the log tells of it", lambda: re.search("XDP program", pair.daemon.log()))
+    works(pair)
+    ends_clean(pair.daemon)
+    assert not xdp.links(4242)
+
+
+def test_a_killed_daemon_leaves_no_xdp_program_and_its_successor_serves(own):
+    pair = own("afxdp-1", index=4243)
+    works(pair)
+    assert len(xdp.links(4243)) == 1
+    pair.daemon.process.end(signal.SIGKILL)
+    wait_until("the program is gone with its daemon", lambda: not xdp.links(4243))
+    pair.light.end()
+    pair.daemon.start()
+    works(pair)
+    ends_clean(pair.daemon)
+
+
+def test_a_disk_that_is_full_ends_the_capture_and_nothing_else(own, files, tmp_path):
+    pair = own("tap-1")
+    disk = tmp_path / "disk.mount"
+    disk.mkdir()
+    machine.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)])
+    try:
+        ctl = machine.Process(pair.daemon.ctl_argv("capture", str(disk / "full.pcap")), str(tmp_path / "ctl.log"))
+        wait_until("the capture runs", lambda: pair.daemon.ask("status")["hosts"][0]["capturing"])
+        files.fetch(pair.peer, pair.light.http(files), "16M")
+        ctl.end(signal.SIGINT)
+        missed = int(re.search(r"(\d+) missed", ctl.text())[1])
+        assert missed > 0 and re.search(r"capture.*No space left", pair.daemon.log()), ctl.text() + pair.daemon.log()
+        os.unlink(disk / "full.pcap")
+        done = pair.daemon.ctl("capture", "--for", "300ms", "--snap", "100", str(disk / "again.pcap"))
+        assert " 0 missed" in done.stdout
+        works(pair)
+    finally:
+        machine.run(["umount", str(disk)], check=False)
+    ends_clean(pair.daemon)
+
+
+@each_backend
+def test_a_daemon_short_of_memory_says_so_or_serves(own, backend):
+    """Address space from next to nothing upwards: refusal is one clear line, never a signal."""
+    pair = own(backend)
+    pair.daemon.end()
+    served = 0
+    for number, megabytes in enumerate((16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)):
+        daemon = Daemon(pair.light.space, pair.folder, pair.daemon.options, pair.daemon.eal, "small%d" % number,
+                        prefix=["prlimit", "--as=%d" % (megabytes << 20)])
+        daemon.launch()
+        wait_until("lightd in %d MB ends or serves" % megabytes,
+                   lambda d=daemon: not d.alive() or d.ctl("status", check=False).returncode == 0, 60)
+        if daemon.alive():
+            served += 1
+            assert daemon.end() == 0
+            break
+        assert daemon.process.wait() > 0, "in %d MB: %s" % (megabytes, daemon.process.wait())
+        assert re.search("memory|allocat|shared object", daemon.log(), re.I), daemon.log()
+    assert served

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Settings of the service: its socket, its cores, the stacks' profile, and what programs may take. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/tcp/cc.h"
+#include "tools/lightd/settings.h"
+#include "tools/units.h"
+
+static const char *set_socket(struct options *o, const char *text)
+{
+	if (*text == '\0' || strlen(text) >= 108)
+		return "a path of 1 to 107 bytes";
+	o->socket_path = text;
+	return NULL;
+}
+
+static const char *set_mode(struct options *o, const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (!isdigit((unsigned char)text[0]) || *end != '\0' || mode > 0777 || mode == 0)
+		return "octal rights, as 0660";
+	o->socket_mode = (unsigned)mode;
+	return NULL;
+}
+
+static const char *set_group(struct options *o, const char *text)
+{
+	const struct group *g = getgrnam(text);
+
+	if (g == NULL)
+		return "a group of this machine";
+	o->socket_group = g->gr_gid;
+	return NULL;
+}
+
+static const char *set_queues(struct options *o, const char *text)
+{
+	return set_number(&o->queues, text, 1, STEER_CORES);
+}
+
+static const char *set_cores(struct options *o, const char *text)
+{
+	uint8_t list[64];
+	unsigned n = units_cpu_list(text, list);
+
+	if (n == 0)
+		return "a list of CPU numbers below 64, each once, as 1 or 0,2-3";
+	memcpy(o->cpu, list, n);
+	o->cpus = n;
+	return NULL;
+}
+
+static const char *set_poll(struct options *o, const char *text)
+{
+	if (strcmp(text, "busy") != 0 && strcmp(text, "adaptive") != 0)
+		return "busy or adaptive";
+	o->poll = text[0] == 'b' ? POLL_BUSY : POLL_ADAPTIVE;
+	return NULL;
+}
+
+static const char *set_cc(struct options *o, const char *text)
+{
+	if (cc_find(text) == NULL)
+		return "a congestion control that this stack has, as newreno";
+	o->cc = text;
+	return NULL;
+}
+
+static const char *set_profile(struct options *o, const char *text)
+{
+	if (strcmp(text, "linux") != 0 && strcmp(text, "standard") != 0)
+		return "linux or standard";
+	o->standard_profile = text[0] == 's';
+	return NULL;
+}
+
+static const char *set_sockets(struct options *o, const char *text)
+{
+	return set_number(&o->sockets, text, 16, 4000000);
+}
+
+static const char *set_verbose(struct options *o, const char *text)
+{
+	return set_switch(&o->verbose, text);
+}
+
+const struct setting settings_daemon[] = {
+	{ "socket", "socket", "path", "PATH", 5, false, "Where programs find this daemon (default " LIGHT_SOCKET_PATH ")", set_socket },
+	{ "socket-mode", "socket", "mode", "OCTAL", 5, false, "Rights of that socket (default 0660)", set_mode },
+	{ "socket-group", "socket", "group", "NAME", 5, false, "Its group", set_group },
+	{ "max-sockets", "", "max-sockets", "NUMBER", 5, false, "Sockets and connections of one host (default 262144)", set_sockets },
+	{ "queues", "", "queues", "NUMBER", 6, false, "Stacks, each with a thread and a queue of every interface (default 1)", set_queues },
+	{ "cores", "", "cores", "LIST", 6, false,
+	  "CPUs to run on, the n-th for the n-th queue; keep programs off them (default: where the kernel puts it)", set_cores },
+	{ "poll", "", "poll", "busy|adaptive", 6, false, "Spin always, or sleep when idle (default adaptive; dpdk: busy)", set_poll },
+	{ "cc", "", "cc", "NAME", 6, false, "TCP's congestion control where a program does not choose (default newreno)", set_cc },
+	{ "profile", "", "profile", "linux|standard", 6, false, "TCP's timers and limits: Linux's or the RFCs' (default linux)", set_profile },
+	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
+	{ 0 },
+};
+
+static const char *set_families(struct options *o, const char *text)
+{
+	return set_number(&o->quota.families, text, 1, 2000);
+}
+
+static const char *set_families_per_user(struct options *o, const char *text)
+{
+	return set_number(&o->quota.families_per_uid, text, 1, 2000);
+}
+
+static const char *set_processes(struct options *o, const char *text)
+{
+	return set_number(&o->quota.sessions, text, 1, 256);
+}
+
+static const char *set_lines(struct options *o, const char *text)
+{
+	return set_number(&o->quota.lines, text, 1, 1u << 20);
+}
+
+static const char *set_lines_per_user(struct options *o, const char *text)
+{
+	return set_number(&o->quota.lines_per_uid, text, 1, 1u << 24);
+}
+
+static const char *set_threads(struct options *o, const char *text)
+{
+	return set_number(&o->quota.lanes, text, 1, 256);
+}
+
+static const char *set_waitsets(struct options *o, const char *text)
+{
+	return set_number(&o->quota.waitsets, text, 1, 256);
+}
+
+/* Bytes, with K, M or G for powers of 1024. */
+static const char *set_bytes(uint64_t *to, const char *text)
+{
+	char digits[24];
+	size_t n = strspn(text, "0123456789");
+	unsigned shift = text[n] == 'K' ? 10 : text[n] == 'M' ? 20 : text[n] == 'G' ? 30 : 0;
+
+	if (n == 0 || n >= sizeof digits || text[n + (shift != 0)] != '\0')
+		return "bytes, as 64M or 4G";
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	if (!units_whole(digits, 1, UINT64_MAX >> (shift + 8), to) || (*to <<= shift) < (1u << 16))
+		return "at least 64K";
+	return NULL;
+}
+
+static const char *set_buffers(struct options *o, const char *text)
+{
+	return set_bytes(&o->quota.data, text);
+}
+
+static const char *set_buffers_per_user(struct options *o, const char *text)
+{
+	return set_bytes(&o->quota.data_per_uid, text);
+}
+
+static const char *set_warm(struct options *o, const char *text)
+{
+	return set_bytes(&o->quota.data_warm, text);
+}
+
+const struct setting settings_quota[] = {
+	{ "quota-programs", "quotas", "programs", "NUMBER", 7, false, "Programs (each with all that it forks) at once (default 1024)", set_families },
+	{ "quota-programs-per-user", "quotas", "programs-per-user", "NUMBER", 7, false, "Of one user but root (default 512)",
+	  set_families_per_user },
+	{ "quota-processes", "quotas", "processes", "NUMBER", 7, false, "Processes of a program (default 256)", set_processes },
+	{ "quota-threads", "quotas", "threads", "NUMBER", 7, false, "Threads of a process (default 256)", set_threads },
+	{ "quota-epolls", "quotas", "epolls", "NUMBER", 7, false, "epoll sets and the like of a process (default 256)", set_waitsets },
+	{ "quota-sockets", "quotas", "sockets", "NUMBER", 7, false, "Sockets of a program (default 262144)", set_lines },
+	{ "quota-sockets-per-user", "quotas", "sockets-per-user", "NUMBER", 7, false, "Of one user but root (default 1048576)",
+	  set_lines_per_user },
+	{ "quota-buffers", "quotas", "buffers", "BYTES", 7, false, "Socket buffers of a program (default 4G)", set_buffers },
+	{ "quota-buffers-per-user", "quotas", "buffers-per-user", "BYTES", 7, false, "Of one user but root (default 16G)",
+	  set_buffers_per_user },
+	{ "quota-warm", "quotas", "warm", "BYTES", 7, false, "Free buffers whose pages a program keeps (default 16M)", set_warm },
+	{ 0 },
+};
