@@ -26,6 +26,9 @@ static struct {
 	int stderr_fd;             /* while starting: where stderr led before */
 	size_t used;
 	char errors[512];
+	char last[256];            /* said to stderr */
+	size_t last_len;
+	unsigned repeated;
 	char *arguments[ARGUMENTS_MOST + 4];
 } eal = { .lock = PTHREAD_MUTEX_INITIALIZER, .stderr_fd = -1 };
 
@@ -55,6 +58,23 @@ static void remember(const char *text, size_t n)
 	eal.errors[eal.used] = '\0';
 }
 
+/* What is said again and again is said once, and how often when something else comes. */
+static void say(const char *text, size_t n)
+{
+	int fd = eal.stderr_fd >= 0 ? eal.stderr_fd : STDERR_FILENO;
+
+	if (n == eal.last_len && memcmp(text, eal.last, n) == 0) {
+		eal.repeated++;
+		return;
+	}
+	if (eal.repeated > 0)
+		dprintf(fd, "(%u times more)\n", eal.repeated);
+	eal.repeated = 0;
+	eal.last_len = n <= sizeof(eal.last) ? n : 0;
+	memcpy(eal.last, text, eal.last_len);
+	dprintf(fd, "%.*s", (int)n, text);
+}
+
 /* DPDK's log comes here, a message at a time. */
 static ssize_t take_message(void *context, const char *text, size_t n)
 {
@@ -62,11 +82,8 @@ static ssize_t take_message(void *context, const char *text, size_t n)
 	pthread_mutex_lock(&eal.lock);
 	if (rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR)
 		remember(text, n);
-	if ((!eal.starting && !atomic_load(&eal.quiet)) || eal.verbose) {
-		ssize_t done = write(eal.stderr_fd >= 0 ? eal.stderr_fd : STDERR_FILENO, text, n);
-
-		(void)done;     /* nobody is left to be told */
-	}
+	if ((!eal.starting && !atomic_load(&eal.quiet)) || eal.verbose)
+		say(text, n);
 	pthread_mutex_unlock(&eal.lock);
 	return (ssize_t)n;
 }

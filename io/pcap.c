@@ -35,12 +35,12 @@
 
 enum live_count {
 	RX_OWN, RX_OPEN, RX_SUPER, RX_TRUNCATED, RX_POOL_DRY, RX_ERROR, TX_BUSY, TX_DOWN, TX_TOO_LONG, TX_ERROR, STATE_CHANGES,
-	GONE, LIVE_COUNTS,
+	GONE, BACK, LIVE_COUNTS,
 };
 
 static const char *const count_names[LIVE_COUNTS] = {
 	"rx_own_frames", "rx_open_checksums", "rx_super_frames", "rx_truncated", "rx_pool_dry", "rx_errors", "tx_busy", "tx_down",
-	"tx_too_long", "tx_errors", "state_changes", "interface_gone",
+	"tx_too_long", "tx_errors", "state_changes", "interface_gone", "interface_back",
 };
 
 struct live {
@@ -83,6 +83,59 @@ __attribute__((format(printf, 2, 3))) static void say(struct live *v, const char
 	v->log(v->log_context, line);
 }
 
+__attribute__((format(printf, 3, 4))) static int refuse(char *why, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, DEVICE_WHY, format, args);
+	va_end(args);
+	return error;
+}
+
+static int activate(struct live *v, const char *name, char *why)
+{
+	char error[PCAP_ERRBUF_SIZE] = "";
+	int result, one = 1;
+
+	v->fd = -1;
+	v->pcap = pcap_create(name, error);
+	if (!v->pcap)
+		return refuse(why, -EIO, "pcap %s: %.100s", name, error);
+	pcap_set_snaplen(v->pcap, FRAME_MAX);
+	pcap_set_promisc(v->pcap, 1);
+	pcap_set_immediate_mode(v->pcap, 1);
+	pcap_set_buffer_size(v->pcap, RING_BYTES);
+	result = pcap_activate(v->pcap);
+	if (result == PCAP_ERROR_NO_SUCH_DEVICE)
+		return refuse(why, -ENODEV, "pcap %s: there is no such interface", name);
+	if (result == PCAP_ERROR_PERM_DENIED || result == PCAP_ERROR_PROMISC_PERM_DENIED)
+		return refuse(why, -EPERM, "pcap %s: not allowed: needs CAP_NET_RAW (and CAP_NET_ADMIN for promiscuous mode)", name);
+	if (result == PCAP_ERROR_IFACE_NOT_UP)
+		return refuse(why, -ENETDOWN, "pcap %s: the interface is down (ip link set %s up)", name, name);
+	if (result < 0)
+		return refuse(why, -EIO, "pcap %s: %.100s", name, pcap_geterr(v->pcap));
+	if (result > 0)
+		say(v, "%s", pcap_statustostr(result));
+	if (pcap_datalink(v->pcap) != DLT_EN10MB)
+		return refuse(why, -EPROTOTYPE, "pcap %s: its frames are %s; only Ethernet is possible", name,
+			pcap_datalink_val_to_name(pcap_datalink(v->pcap)) ? : "of an unknown type");
+	if (pcap_setnonblock(v->pcap, 1, error) != 0)
+		return refuse(why, -EIO, "pcap %s: %.100s", name, error);
+	/* Where neither holds, frames with our source address are still not taken. */
+	pcap_setdirection(v->pcap, PCAP_D_IN);
+	setsockopt(pcap_fileno(v->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+	v->fd = pcap_get_selectable_fd(v->pcap);
+	return 0;
+}
+
+static int watch_for(int epoll, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) != 0 ? -errno : 0;
+}
+
 static void interface_gone(struct live *v)
 {
 	if (v->gone)
@@ -90,11 +143,33 @@ static void interface_gone(struct live *v)
 	v->gone = true;
 	v->link.up = 0;
 	v->counts[GONE]++;
-	/* It would be readable for ever, with nothing but an error to read; and nobody looks at the watch again. */
+	/* It would be readable for ever, with nothing but an error to read. */
 	if (v->fd >= 0)
 		epoll_ctl(v->sleeper, EPOLL_CTL_DEL, v->fd, NULL);
-	epoll_ctl(v->sleeper, EPOLL_CTL_DEL, v->watch, NULL);
-	say(v, "the interface was deleted; nothing is received or sent any more");
+	say(v, "the interface was deleted; nothing is received or sent until one of that name is there");
+}
+
+/* Another interface of that name may have been made, and brought up: libpcap opens no other. */
+static void look_for_interface(struct live *v)
+{
+	pcap_t *old = v->pcap;
+	char why[DEVICE_WHY];
+	unsigned flags;
+
+	if (netif_flags(v->watch, v->device.name, &flags) != 0 || !(flags & IFF_UP))
+		return;
+	if (activate(v, v->device.name, why) != 0) {
+		if (v->pcap)
+			pcap_close(v->pcap);
+		v->pcap = old;
+		return;
+	}
+	pcap_close(old);
+	if (v->fd >= 0 && watch_for(v->sleeper, v->fd) != 0)
+		return;
+	v->gone = false;
+	v->counts[BACK]++;
+	say(v, "an interface of that name is there again and is used");
 }
 
 static void look_at_interface(struct live *v)
@@ -102,7 +177,11 @@ static void look_at_interface(struct live *v)
 	unsigned flags, mtu;
 	bool up;
 
-	if (v->gone || !v->has_interface || !netif_changed(v->watch))
+	if (!v->has_interface || !netif_changed(v->watch))
+		return;
+	if (v->gone)
+		look_for_interface(v);
+	if (v->gone)
 		return;
 	if (netif_flags(v->watch, v->device.name, &flags) != 0 || netif_mtu(v->watch, v->device.name, &mtu) != 0) {
 		interface_gone(v);
@@ -118,6 +197,15 @@ static void look_at_interface(struct live *v)
 	v->link.up = up;
 	v->counts[STATE_CHANGES]++;
 	say(v, up ? "the interface is up" : "the interface is down, or has no carrier");
+}
+
+/* For those who never sleep. */
+static void idle_look(struct live *v)
+{
+	if (++v->idle < IDLE_LOOKS)
+		return;
+	v->idle = 0;
+	look_at_interface(v);
 }
 
 static void read_failed(struct live *v)
@@ -166,6 +254,8 @@ static unsigned live_receive(struct link *l, struct pkt **out, unsigned n)
 	uint32_t room = v->pool.count - v->pool.outstanding;
 	int result;
 
+	if (v->gone && !v->closed)
+		idle_look(v);
 	if (v->gone || v->closed || n == 0)
 		return 0;
 	/* What finds no packet waits in the kernel's ring. */
@@ -180,10 +270,8 @@ static unsigned live_receive(struct link *l, struct pkt **out, unsigned n)
 	result = pcap_dispatch(v->pcap, (int)n, take_frame, (u_char *)v);
 	if (result < 0)
 		read_failed(v);
-	else if (v->got == 0 && ++v->idle >= IDLE_LOOKS) {
-		v->idle = 0;
-		look_at_interface(v);
-	}
+	else if (v->got == 0)
+		idle_look(v);
 	return v->got;
 }
 
@@ -307,51 +395,6 @@ static const struct device_ops live_device_ops = {
 	.close = live_close,
 };
 
-__attribute__((format(printf, 3, 4))) static int refuse(char *why, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why, DEVICE_WHY, format, args);
-	va_end(args);
-	return error;
-}
-
-static int activate(struct live *v, const char *name, char *why)
-{
-	char error[PCAP_ERRBUF_SIZE] = "";
-	int result, one = 1;
-
-	v->pcap = pcap_create(name, error);
-	if (!v->pcap)
-		return refuse(why, -EIO, "pcap %s: %.100s", name, error);
-	pcap_set_snaplen(v->pcap, FRAME_MAX);
-	pcap_set_promisc(v->pcap, 1);
-	pcap_set_immediate_mode(v->pcap, 1);
-	pcap_set_buffer_size(v->pcap, RING_BYTES);
-	result = pcap_activate(v->pcap);
-	if (result == PCAP_ERROR_NO_SUCH_DEVICE)
-		return refuse(why, -ENODEV, "pcap %s: there is no such interface", name);
-	if (result == PCAP_ERROR_PERM_DENIED || result == PCAP_ERROR_PROMISC_PERM_DENIED)
-		return refuse(why, -EPERM, "pcap %s: not allowed: needs CAP_NET_RAW (and CAP_NET_ADMIN for promiscuous mode)", name);
-	if (result == PCAP_ERROR_IFACE_NOT_UP)
-		return refuse(why, -ENETDOWN, "pcap %s: the interface is down (ip link set %s up)", name, name);
-	if (result < 0)
-		return refuse(why, -EIO, "pcap %s: %.100s", name, pcap_geterr(v->pcap));
-	if (result > 0)
-		say(v, "%s", pcap_statustostr(result));
-	if (pcap_datalink(v->pcap) != DLT_EN10MB)
-		return refuse(why, -EPROTOTYPE, "pcap %s: its frames are %s; only Ethernet is possible", name,
-			pcap_datalink_val_to_name(pcap_datalink(v->pcap)) ? : "of an unknown type");
-	if (pcap_setnonblock(v->pcap, 1, error) != 0)
-		return refuse(why, -EIO, "pcap %s: %.100s", name, error);
-	/* Where neither holds, frames with our source address are still not taken. */
-	pcap_setdirection(v->pcap, PCAP_D_IN);
-	setsockopt(pcap_fileno(v->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
-	v->fd = pcap_get_selectable_fd(v->pcap);
-	return 0;
-}
-
 static int set_mtu(struct live *v, unsigned wanted, char *why)
 {
 	unsigned mtu = 1500;
@@ -383,13 +426,6 @@ static int set_mac(struct live *v, const uint8_t wanted[6], char *why)
 	if (v->link.mac[0] & 1)
 		return refuse(why, -EINVAL, "pcap %s: our MAC address is a group's; its first byte has to be even", v->device.name);
 	return 0;
-}
-
-static int watch_for(int epoll, int fd)
-{
-	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
-
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) != 0 ? -errno : 0;
 }
 
 static int open_live(struct live *v, const struct pcap_live_config *c, char *why)

@@ -28,13 +28,13 @@
 
 enum tap_count {
 	RX_SUPER, RX_PARTIAL, RX_COMPLETED, RX_BAD_CSUM, RX_BAD_GSO, RX_TOO_LONG, RX_POOL_DRY, RX_ERROR,
-	TX_SUPER, TX_PARTIAL, TX_MALFORMED, TX_BUSY, TX_DOWN, TX_ERROR, STATE_CHANGES, GONE, TAP_COUNTS,
+	TX_SUPER, TX_PARTIAL, TX_MALFORMED, TX_BUSY, TX_DOWN, TX_ERROR, STATE_CHANGES, GONE, BACK, TAP_COUNTS,
 };
 
 static const char *const count_names[TAP_COUNTS] = {
 	"rx_super_frames", "rx_partial_checksums", "rx_checksums_completed", "rx_bad_checksum_place", "rx_bad_gso",
 	"rx_too_long", "rx_pool_dry", "rx_errors", "tx_super_frames", "tx_partial_checksums", "tx_malformed", "tx_busy",
-	"tx_down", "tx_errors", "state_changes", "interface_gone",
+	"tx_down", "tx_errors", "state_changes", "interface_gone", "interface_back",
 };
 
 struct tap_device;
@@ -80,6 +80,13 @@ static void say(struct tap_queue *q, const char *what)
 	d->log(d->log_context, line);
 }
 
+static int watch_for(int epoll, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) != 0 ? -errno : 0;
+}
+
 static void interface_gone(struct tap_queue *q)
 {
 	if (q->gone)
@@ -87,10 +94,24 @@ static void interface_gone(struct tap_queue *q)
 	q->gone = true;
 	q->link.up = 0;
 	q->counts[GONE]++;
-	/* Its descriptor is readable from now on, with nothing but an error to read; and nobody looks at the watch again. */
+	/* Its descriptor is readable from now on, with nothing but an error to read. */
 	epoll_ctl(q->sleeper, EPOLL_CTL_DEL, q->fd, NULL);
-	epoll_ctl(q->sleeper, EPOLL_CTL_DEL, q->watch, NULL);
-	say(q, "the interface was deleted; nothing is received or sent any more");
+	say(q, "the interface was deleted; nothing is received or sent until one of that name is there (ip tuntap add)");
+}
+
+/* Another interface of that name may have been made. */
+static void look_for_interface(struct tap_queue *q)
+{
+	struct tap_device *d = q->device;
+
+	if (tap_reattach(&d->attached, (unsigned)(q - d->queues), d->offloads) != 0)
+		return;
+	q->fd = d->attached.fds[q - d->queues];
+	if (watch_for(q->sleeper, q->fd) != 0)
+		return;
+	q->gone = false;
+	q->counts[BACK]++;
+	say(q, "an interface of that name is there again and is used");
 }
 
 static void look_at_interface(struct tap_queue *q)
@@ -98,7 +119,11 @@ static void look_at_interface(struct tap_queue *q)
 	bool up = q->link.up;
 	unsigned mtu = q->link.mtu;
 
-	if (q->gone || !netif_changed(q->watch))
+	if (!netif_changed(q->watch))
+		return;
+	if (q->gone)
+		look_for_interface(q);
+	if (q->gone)
 		return;
 	if (!tap_state(q->fd, q->watch, &up, &mtu)) {
 		interface_gone(q);
@@ -113,6 +138,15 @@ static void look_at_interface(struct tap_queue *q)
 	q->link.up = up;
 	q->counts[STATE_CHANGES]++;
 	say(q, up ? "the kernel's end is up" : "the kernel's end is down");
+}
+
+/* For those who never sleep. */
+static void idle_look(struct tap_queue *q)
+{
+	if (++q->idle < IDLE_LOOKS)
+		return;
+	q->idle = 0;
+	look_at_interface(q);
 }
 
 /* Whether the frame of n bytes, header included, is one for the stack. */
@@ -160,6 +194,8 @@ static unsigned tap_receive(struct link *l, struct pkt **out, unsigned n)
 	unsigned got = 0;
 	struct pkt *p;
 
+	if (q->gone && !q->closed)
+		idle_look(q);
 	if (q->gone || q->closed)
 		return 0;
 	/* Frames that are refused count too, so that a stream of them does not hold a turn up. */
@@ -182,10 +218,8 @@ static unsigned tap_receive(struct link *l, struct pkt **out, unsigned n)
 		}
 		l->stats.rx_dropped++;
 	}
-	if (got == 0 && ++q->idle >= IDLE_LOOKS) {
-		q->idle = 0;
-		look_at_interface(q);
-	}
+	if (got == 0)
+		idle_look(q);
 	return got;
 }
 
@@ -334,13 +368,6 @@ static void tap_close(struct device *dev)
 	}
 	tap_detach(&d->attached);
 	free(d);
-}
-
-static int watch_for(int epoll, int fd)
-{
-	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
-
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) != 0 ? -errno : 0;
 }
 
 static int open_queue(struct tap_device *d, unsigned i, uint32_t packets)

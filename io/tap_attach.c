@@ -64,24 +64,34 @@ static int open_queue(const char *name, short flags, int *out)
 }
 
 /* An interface is with or without IFF_MULTI_QUEUE from its making on, and refuses the other: what is wanted comes first. */
-static int open_first(const struct tap_config *c, bool *multi, int *fd)
+static int open_either(const char *name, bool *multi, int *fd)
 {
 	const short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	int error;
 
-	*multi = c->device.queues > 1;
-	error = open_queue(c->interface, (short)(flags | (*multi ? IFF_MULTI_QUEUE : 0)), fd);
-	if (error != -EINVAL || if_nametoindex(c->interface) == 0)
+	error = open_queue(name, (short)(flags | (*multi ? IFF_MULTI_QUEUE : 0)), fd);
+	if (error != -EINVAL || if_nametoindex(name) == 0)
 		return error;
 	*multi = !*multi;
-	return open_queue(c->interface, (short)(flags | (*multi ? IFF_MULTI_QUEUE : 0)), fd);
+	return open_queue(name, (short)(flags | (*multi ? IFF_MULTI_QUEUE : 0)), fd);
+}
+
+/* They are the interface's, but some kernels keep the byte order a queue: set on each. */
+static int set_offloads(int fd, bool offloads)
+{
+	int size = sizeof(struct virtio_net_hdr), little = 1;
+
+	if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0 || ioctl(fd, TUNSETVNETLE, &little) != 0
+	    || ioctl(fd, TUNSETOFFLOAD, offloads ? (unsigned long)(TUN_F_CSUM | TUN_F_TSO4) : 0ul) != 0)
+		return -errno;
+	return 0;
 }
 
 static int open_queues(const struct tap_config *c, struct tap_attached *a, char *why)
 {
-	bool there = if_nametoindex(c->interface) != 0, multi;
+	bool there = if_nametoindex(c->interface) != 0, multi = c->device.queues > 1;
 	struct ifreq r = { 0 };
-	int error = open_first(c, &multi, &a->fds[0]);
+	int error = open_either(c->interface, &multi, &a->fds[0]);
 
 	if (error == -ENOENT || error == -ENODEV || error == -ENXIO)
 		return refuse(why, error, "tap %s: cannot open %s: %s (modprobe tun?)", c->interface, TUN_DEVICE, strerror(-error));
@@ -92,9 +102,8 @@ static int open_queues(const struct tap_config *c, struct tap_attached *a, char 
 		return refuse_attach(why, c->interface, errno);
 	r.ifr_name[IFNAMSIZ - 1] = '\0';
 	strcpy(a->name, r.ifr_name);
-	a->kept = r.ifr_flags & IFF_PERSIST;
 	/* Neither ours nor persistent: another program holds it open with several queues, and we would take some of its frames. */
-	if (there && !a->kept)
+	if (there && !(r.ifr_flags & IFF_PERSIST))
 		return refuse_attach(why, c->interface, EBUSY);
 	while (multi && a->queues < c->device.queues) {
 		error = open_queue(a->name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, &a->fds[a->queues]);
@@ -105,17 +114,15 @@ static int open_queues(const struct tap_config *c, struct tap_attached *a, char 
 	return 0;
 }
 
-static int set_offloads(const struct tap_config *c, struct tap_attached *a, char *why)
+static int set_all_offloads(const struct tap_config *c, struct tap_attached *a, char *why)
 {
-	unsigned long offloads = c->no_offload ? 0 : TUN_F_CSUM | TUN_F_TSO4;
-	int size = sizeof(struct virtio_net_hdr), little = 1;
+	for (unsigned i = 0; i < a->queues; i++) {
+		int error = set_offloads(a->fds[i], !c->no_offload);
 
-	/* They are the interface's, but some kernels keep the byte order a queue: set everywhere. */
-	for (unsigned i = 0; i < a->queues; i++)
-		if (ioctl(a->fds[i], TUNSETVNETHDRSZ, &size) != 0 || ioctl(a->fds[i], TUNSETVNETLE, &little) != 0
-		    || ioctl(a->fds[i], TUNSETOFFLOAD, offloads) != 0)
-			return refuse(why, -errno, "tap %s: this kernel has no virtio-net header with checksum and TSO offload: %s",
-				a->name, strerror(errno));
+		if (error)
+			return refuse(why, error, "tap %s: this kernel has no virtio-net header with checksum and TSO offload: %s",
+				a->name, strerror(-error));
+	}
 	return 0;
 }
 
@@ -169,7 +176,7 @@ static int check_config(const struct tap_config *c, char *why)
 
 void tap_detach(struct tap_attached *a)
 {
-	if (a->kept && a->queues > 0)
+	if (a->queues > 0)
 		ioctl(a->fds[0], TUNSETOFFLOAD, 0ul);
 	for (unsigned i = 0; i < a->queues; i++)
 		close(a->fds[i]);
@@ -191,7 +198,7 @@ int tap_attach(const struct tap_config *c, struct tap_attached *a, char why[DEVI
 		return refuse(why, a->watch, "tap %s: no netlink socket: %s", c->interface, strerror(-a->watch));
 	error = open_queues(c, a, why);
 	if (!error)
-		error = set_offloads(c, a, why);
+		error = set_all_offloads(c, a, why);
 	if (!error)
 		error = set_mtu(c, a, why);
 	if (!error)
@@ -202,6 +209,27 @@ int tap_attach(const struct tap_config *c, struct tap_attached *a, char why[DEVI
 	}
 	close(a->watch);
 	a->watch = -1;
+	return 0;
+}
+
+int tap_reattach(struct tap_attached *a, unsigned queue, bool offloads)
+{
+	bool multi = a->queues > 1;
+	int fd, error;
+
+	/* Otherwise it would be made. */
+	if (if_nametoindex(a->name) == 0)
+		return -ENODEV;
+	error = open_either(a->name, &multi, &fd);
+	if (error)
+		return error;
+	error = set_offloads(fd, offloads);
+	if (error) {
+		close(fd);
+		return error;
+	}
+	close(a->fds[queue]);
+	a->fds[queue] = fd;
 	return 0;
 }
 

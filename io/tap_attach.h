@@ -12,13 +12,15 @@ struct tap_attached {
 	char name[32];
 	uint16_t mtu;
 	uint8_t mac[6];                 /* ours */
-	bool kept;                      /* the interface outlives us */
 };
 
 /* 0, or -errno with a sentence in why and nothing left open. */
 int tap_attach(const struct tap_config *, struct tap_attached *, char why[DEVICE_WHY]);
-/* A kept interface goes back to whole, plain frames. */
+/* An interface that stays goes back to whole, plain frames. */
 void tap_detach(struct tap_attached *);
+/* One queue again, of an interface of the same name that was made after ours was deleted (ip tuntap add): the queue's own
+ * thread calls it. 0, or -errno: the descriptor is as it was. */
+int tap_reattach(struct tap_attached *, unsigned queue, bool offloads);
 /* Up, and its MTU, as the kernel has them now; false: the interface is gone. */
 bool tap_state(int fd, int watch, bool *up, unsigned *mtu);
 

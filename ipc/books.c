@@ -68,12 +68,14 @@ pid_t server_owner_pid(const struct server *s, uint64_t owner)
 	if (number == 0 || number > s->config.quota.families)
 		return 0;
 	f = s->numbers[number - 1];
-	if (!f || line >= f->lines_top)
+	if (!f || !line_is_here(f, line))
 		return 0;
-	if (f->lines[line].use == LINE_WAITING)
-		line = f->lines[line].parent;
+	if (line_record(f, line)->use == LINE_WAITING)
+		line = line_record(f, line)->parent;
+	if (line_record(f, line)->shadow)
+		return line_record(f, line)->shadow->pid;
 	for (i = 0; i < REGION_SESSIONS; i++)
-		if (holds(&f->lines[line], i) && f->sessions[i])
+		if (holds(line_record(f, line), i) && f->sessions[i])
 			return f->sessions[i]->pid;
 	return 0;
 }
@@ -82,7 +84,7 @@ pid_t server_owner_pid(const struct server *s, uint64_t owner)
 
 static const char *check_line(const struct family *f, uint32_t line, uint32_t *held)
 {
-	const struct line_record *l = &f->lines[line];
+	const struct line_record *l = line_record(f, line);
 	const struct watch *w;
 	uint32_t i, holders = 0;
 
@@ -101,7 +103,7 @@ static const char *check_line(const struct family *f, uint32_t line, uint32_t *h
 	}
 	if ((l->use == LINE_USED) != (holders > 0))
 		return "a line is in use without holder, or held without use";
-	if (l->use == LINE_WAITING && f->lines[l->parent].use != LINE_USED)
+	if (l->use == LINE_WAITING && line_record(f, l->parent)->use != LINE_USED && line_record(f, l->parent)->use != LINE_SHADOW)
 		return "a child waits at a listener that is gone";
 	for (w = l->watches; w; w = w->next)
 		if (w->line != line || l->use != LINE_USED)
@@ -111,12 +113,12 @@ static const char *check_line(const struct family *f, uint32_t line, uint32_t *h
 
 static const char *check_family(const struct family *f)
 {
-	uint32_t held[REGION_SESSIONS] = { 0 }, line, i, used = 0, sessions = 0;
+	uint32_t held[REGION_SESSIONS] = { 0 }, i, used = 0, sessions = 0;
 	const char *wrong;
 
-	for (line = 0; line < f->lines_top; line++) {
-		used += f->lines[line].use != LINE_FREE;
-		wrong = check_line(f, line, held);
+	for (i = 0; i < f->lines_top; i++) {
+		used += f->lines[i].use != LINE_FREE;
+		wrong = check_line(f, line_number(f, i), held);
 		if (wrong)
 			return wrong;
 	}
@@ -149,7 +151,8 @@ const char *server_check(const struct server *s)
 		sessions += f->sessions_n;
 		lines += f->lines_n;
 	}
-	LIST_FOREACH(u, &s->users, node) {
+	/* What several cores count in common is right when all rest (server_check_cores). */
+	for (u = s->cores_n == 1 ? LIST_FIRST(&s->users) : NULL; u; u = LIST_NEXT(u, node)) {
 		uint64_t data = 0;
 		uint32_t n = 0, own = 0;
 

@@ -31,8 +31,8 @@ static int wait_readable(int fd)
 	return rc == 0 ? -ETIMEDOUT : rc < 0 ? (int)rc : 0;
 }
 
-/* A welcome and its descriptors; they are closed when it says no. */
-static int recv_welcome(int fd, struct welcome *w, int *fds, unsigned *fds_n)
+/* A welcome and at least so many descriptors; they are closed when it says no. */
+static int recv_welcome(int fd, struct welcome *w, int *fds, unsigned *fds_n, unsigned least)
 {
 	unsigned room = fds_n ? *fds_n : 0, n;
 	ssize_t got;
@@ -47,8 +47,11 @@ static int recv_welcome(int fd, struct welcome *w, int *fds, unsigned *fds_n)
 		if (rc < 0)
 			return rc;
 	}
-	if (got == sizeof(*w) && w->magic == HELLO_MAGIC && w->result == 0 && n == room)
+	if (got == sizeof(*w) && w->magic == HELLO_MAGIC && w->result == 0 && n >= least) {
+		if (fds_n)
+			*fds_n = n;
 		return 0;
+	}
 	while (n)
 		raw_close(fds[--n]);
 	if (got == 0)
@@ -79,7 +82,7 @@ int client_ask(struct client *c, uint16_t kind, uint32_t a, struct welcome *w, i
 	spin_lock(&c->socket_lock);
 	rc = send_hello(c->session_fd, kind, a, NULL);
 	if (rc == 0 && w)
-		rc = recv_welcome(c->session_fd, w, fds, fds_n);
+		rc = recv_welcome(c->session_fd, w, fds, fds_n, fds_n ? *fds_n : 0);
 	spin_unlock(&c->socket_lock);
 	raw_call6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before), 0, 0);
 	return rc;
@@ -120,6 +123,27 @@ static void forget_waitsets(struct client *c, bool close_pipes)
 		atomic_store(&c->waitsets_claimed[i], 0);
 }
 
+/* The region's three descriptors are used up, the bells kept. */
+static int take_region(struct client *c, int *fds, unsigned n)
+{
+	const struct region_fds region = { fds[0], fds[1], fds[2] };
+	int rc = region_attach(&c->region, &region);
+	unsigned i;
+
+	if (rc == 0 && n != HELLO_REGION_FDS + c->region.cores) {
+		region_unmap(&c->region);
+		rc = -EPROTO;
+	}
+	for (i = 0; i < n; i++) {
+		if (i < HELLO_REGION_FDS || rc < 0)
+			raw_close(fds[i]);
+		else
+			c->bells[i - HELLO_REGION_FDS] = client_move_fd(c, fds[i]);
+	}
+	c->cores = c->region.cores;
+	return rc;
+}
+
 /* fd is the client's from here on, whatever happens. */
 static int begin(int fd, uint16_t kind, const struct client_options *o, struct client **out)
 {
@@ -129,16 +153,10 @@ static int begin(int fd, uint16_t kind, const struct client_options *o, struct c
 	unsigned n = HELLO_FDS;
 
 	if (rc == 0)
-		rc = recv_welcome(fd, &w, fds, &n);
+		rc = recv_welcome(fd, &w, fds, &n, HELLO_REGION_FDS + 1);
 	if (rc == 0) {
-		const struct region_fds region = { fds[0], fds[1], fds[2] };
-
-		rc = region_attach(&c->region, &region);
-		raw_close(fds[0]);
-		raw_close(fds[1]);
-		raw_close(fds[2]);
-		if (rc < 0)
-			raw_close(fds[3]);
+		c->lowest_fd = o->lowest_fd;
+		rc = take_region(c, fds, n);
 	}
 	if (rc < 0) {
 		raw_close(fd);
@@ -147,10 +165,8 @@ static int begin(int fd, uint16_t kind, const struct client_options *o, struct c
 		return rc;
 	}
 	c->session = w.session;
-	c->lowest_fd = o->lowest_fd;
 	c->spin_usec = o->spin_usec;
 	c->session_fd = client_move_fd(c, fd);
-	c->bell = client_move_fd(c, fds[3]);
 	forget_waitsets(c, false);
 	*out = c;
 	return 0;
@@ -196,19 +212,29 @@ int client_resume(int fd, const struct client_options *o, struct client **out)
 int client_resume_done(struct client *c)
 {
 	struct request q = { .op = REQ_PING };
-	/* What was held again must be there before the rest is let go. */
-	int rc = client_call(c, &q, NULL);
+	uint32_t core;
+	int rc = 0;
 
+	/* What was held again must be there before the rest is let go. */
+	for (core = 0; core < c->cores && rc == 0; core++) {
+		q.line = core << LINE_CORE_SHIFT;
+		rc = client_call(c, &q, NULL);
+	}
 	return rc ? rc : client_ask(c, HELLO_RESUMED, 0, NULL, NULL, NULL);
 }
 
 /* The region stays mapped: other threads may still be inside; the process is about to end. */
 void client_detach(struct client *c)
 {
+	uint32_t core;
+
 	client_ask(c, HELLO_GOODBYE, 0, NULL, NULL, NULL);
 	raw_close(c->session_fd);
-	raw_close(c->bell);
-	c->session_fd = c->bell = -1;
+	c->session_fd = -1;
+	for (core = 0; core < c->cores; core++) {
+		raw_close(c->bells[core]);
+		c->bells[core] = -1;
+	}
 	forget_waitsets(c, true);
 }
 
@@ -218,8 +244,11 @@ bool client_owns_fd(const struct client *c, int fd)
 
 	if (fd < 0)
 		return false;
-	if (fd == c->session_fd || fd == c->bell)
+	if (fd == c->session_fd)
 		return true;
+	for (i = 0; i < c->cores; i++)
+		if (fd == c->bells[i])
+			return true;
 	for (i = 0; i < REGION_WAITSETS; i++)
 		if (atomic_load_explicit(&c->waitsets_claimed[i / 64], memory_order_relaxed) >> (i % 64) & 1 &&
 			c->waitsets[i].pipe == fd)
@@ -253,13 +282,16 @@ void client_fork_parent(struct client *c, struct client_fork *f)
 
 int client_fork_child(struct client *c, struct client_fork *f)
 {
+	uint32_t i;
+
 	lanes_forget(c);
 	forget_waitsets(c, true);
 	raw_close(c->session_fd);
 	c->session_fd = f->child_fd;
 	c->session = f->session;
 	atomic_store(&c->socket_lock, 0);
-	atomic_store(&c->stock_hint, 0);
+	for (i = 0; i < c->cores; i++)
+		atomic_store(&c->stock_hint[i], 0);
 	return client_ask(c, HELLO_CHILD, 0, NULL, NULL, NULL);
 }
 

@@ -81,6 +81,7 @@ int client_open(struct client *, enum ep_type, uint32_t *id);   /* -ENFILE: quot
  * for a socket that is on another core. client_open chooses a core by itself. */
 int client_open_at(struct client *, enum ep_type, unsigned core, uint32_t *id);
 unsigned client_cores(const struct client *);
+unsigned client_core(uint32_t id);   /* where the socket is */
 struct sock_line *client_line(struct client *, uint32_t id);
 int client_bind(struct client *, uint32_t id, const struct ep_name *);          /* waits for the answer */
 int client_listen(struct client *, uint32_t id, uint32_t backlog);              /* waits */

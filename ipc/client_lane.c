@@ -13,22 +13,22 @@
 static __thread __attribute__((tls_model("initial-exec"))) struct {
 	struct client *client;
 	uint32_t generation, depth;
-	struct client_lane *lanes[CLIENT_DEPTH];
+	uint32_t lanes[CLIENT_DEPTH];   /* index + 1; 0: none yet */
 } self;
 
 /* ---- claiming ---- */
 
-static bool is_open(const struct client *c, uint32_t index)
+static bool is_open(const struct session_page *page, uint32_t index)
 {
-	return atomic_load_explicit(&client_page(c)->lanes_open[index / 64], memory_order_acquire) >> (index % 64) & 1;
+	return atomic_load_explicit(&page->lanes_open[index / 64], memory_order_acquire) >> (index % 64) & 1;
 }
 
-static int wait_open(struct client *c, uint32_t index)
+static int wait_open(struct client *c, uint32_t core, uint32_t index)
 {
-	struct session_page *page = client_page(c);
+	struct session_page *page = client_page_on(c, core);
 	nsec until = client_now() + OPEN_PATIENCE;
 
-	while (!is_open(c, index)) {
+	while (!is_open(page, index)) {
 		uint32_t value;
 
 		if (!client_alive(c))
@@ -40,48 +40,61 @@ static int wait_open(struct client *c, uint32_t index)
 			continue;
 		}
 		value = doorbell_say_asleep(&page->opened_sleeps, 1);
-		if (!is_open(c, index))
+		if (!is_open(page, index))
 			client_sleep(&page->opened_sleeps, value, until);
 	}
 	return 0;
 }
 
-static struct client_lane *prepare(struct client *c, uint32_t index)
+/* The lane's way to one core: opened when it is needed first. */
+static struct client_lane *open_or_null(struct client *c, uint32_t core, uint32_t index)
 {
-	struct client_lane *l = &c->lanes[index];
+	struct client_lane *l = &c->lanes[core][index];
+	uint32_t seat = client_seat(c, core);
 
-	if (!l->mapped) {
-		atomic_fetch_or(&client_page(c)->lanes_wanted[index / 64], UINT64_C(1) << (index % 64));
-		doorbell_ring_control(&c->region, c->session, c->bell);
-		if (wait_open(c, index) < 0 || region_map_lane(&c->region, c->session, index) < 0)
-			return NULL;
-		l->client = c;
-		l->index = index;
-		l->requests = lane_requests(&c->region, c->session, index);
-		l->replies = lane_replies(&c->region, c->session, index);
-		l->words = lane_words(&c->region, c->session, index);
-		l->mapped = true;
-	} else {
-		/* Its thread may have been cancelled in the middle. */
-		lane_repair_producer(l->requests);
-		lane_repair_consumer(l->replies);
-	}
+	atomic_fetch_or(&client_page_on(c, core)->lanes_wanted[index / 64], UINT64_C(1) << (index % 64));
+	doorbell_ring_control(&c->region, seat, c->bells[core]);
+	if (wait_open(c, core, index) < 0 || region_map_lane(&c->region, seat, index) < 0)
+		return NULL;
+	l->client = c;
+	l->index = index;
+	l->core = core;
+	l->requests = lane_requests(&c->region, seat, index);
+	l->replies = lane_replies(&c->region, seat, index);
+	l->words = lane_words(&c->region, seat, index);
+	l->mapped = true;
 	return l;
 }
 
-/* A lane that is this thread's already (it was busy with another client meanwhile), or that of a thread that ended and had our
- * number. */
-static struct client_lane *own_or_null(struct client *c, int tid, uint32_t depth)
+/* Its thread may have been cancelled in the middle. */
+static void repair(struct client *c, uint32_t index)
 {
-	uint32_t most = region_constants(&c->region)->lanes, index;
+	uint32_t core;
 
-	for (index = 0; index < most && atomic_load_explicit(&c->lanes[index].tid, memory_order_relaxed); index++)
-		if (atomic_load(&c->lanes[index].tid) == tid && c->lanes[index].mapped && depth-- == 0)
-			return prepare(c, index);
-	return NULL;
+	for (core = 0; core < c->cores; core++) {
+		struct client_lane *l = &c->lanes[core][index];
+
+		if (!l->mapped)
+			continue;
+		lane_repair_producer(l->requests);
+		lane_repair_consumer(l->replies);
+	}
 }
 
-static struct client_lane *claim_free_or_null(struct client *c, int tid)
+/* A lane that is this thread's already (it was busy with another client meanwhile), or that of a thread that ended and had our
+ * number. All these answer REGION_LANES when there is none. */
+static uint32_t own(struct client *c, int tid, uint32_t depth)
+{
+	uint32_t most = region_constants(&c->region)->lanes, index;
+	int owner;
+
+	for (index = 0; index < most && (owner = atomic_load_explicit(&c->lane_tid[index], memory_order_relaxed)); index++)
+		if (owner == tid && depth-- == 0)
+			return index;
+	return REGION_LANES;
+}
+
+static uint32_t claim_free(struct client *c, int tid)
 {
 	uint32_t most = region_constants(&c->region)->lanes, index;
 
@@ -92,36 +105,50 @@ static struct client_lane *claim_free_or_null(struct client *c, int tid)
 			continue;
 		if (atomic_fetch_or(&c->lanes_claimed[index / 64], bit) & bit)
 			continue;
-		atomic_store(&c->lanes[index].tid, tid);
-		return prepare(c, index);
+		atomic_store(&c->lane_tid[index], tid);
+		return index;
 	}
-	return NULL;
+	return REGION_LANES;
 }
 
-static struct client_lane *take_over_or_null(struct client *c, int tid)
+static uint32_t take_over(struct client *c, int tid)
 {
 	long pid = raw_call2(SYS_getpid, 0, 0);
 	uint32_t most = region_constants(&c->region)->lanes, index;
 
 	for (index = 0; index < most; index++) {
-		int owner = atomic_load(&c->lanes[index].tid);
+		int owner = atomic_load(&c->lane_tid[index]);
 
 		if (!owner || raw_call3(SYS_tgkill, pid, owner, 0) != -ESRCH)
 			continue;
-		if (atomic_compare_exchange_strong(&c->lanes[index].tid, &owner, tid))
-			return prepare(c, index);
+		if (atomic_compare_exchange_strong(&c->lane_tid[index], &owner, tid))
+			return index;
 	}
-	return NULL;
+	return REGION_LANES;
 }
 
-struct client_lane *lane_enter(struct client *c)
+static uint32_t claim(struct client *c, uint32_t depth)
+{
+	int tid = (int)raw_call2(SYS_gettid, 0, 0);
+	uint32_t index = own(c, tid, depth);
+
+	if (index == REGION_LANES)
+		index = claim_free(c, tid);
+	if (index == REGION_LANES && client_alive(c))
+		index = take_over(c, tid);
+	if (index < REGION_LANES)
+		repair(c, index);
+	return index;
+}
+
+struct client_lane *lane_enter(struct client *c, uint32_t core)
 {
 	uint32_t generation = atomic_load_explicit(&c->generation, memory_order_relaxed), depth, i;
 	struct client_lane *l;
 
 	if (self.client != c || self.generation != generation) {
 		for (i = 0; i < CLIENT_DEPTH; i++)
-			self.lanes[i] = NULL;
+			self.lanes[i] = 0;
 		self.client = c;
 		self.generation = generation;
 		self.depth = 0;
@@ -130,18 +157,12 @@ struct client_lane *lane_enter(struct client *c)
 	atomic_signal_fence(memory_order_seq_cst);   /* a handler from here on takes the next lane */
 	if (depth >= CLIENT_DEPTH)
 		depth = CLIENT_DEPTH - 1;   /* handlers that left by longjmp */
-	l = self.lanes[depth];
-	if (!l) {
-		int tid = (int)raw_call2(SYS_gettid, 0, 0);
-
-		l = own_or_null(c, tid, depth);
-		if (!l)
-			l = claim_free_or_null(c, tid);
-		if (!l && client_alive(c))
-			l = take_over_or_null(c, tid);
-		self.lanes[depth] = l;
-	}
-	return l;
+	if (!self.lanes[depth])
+		self.lanes[depth] = (claim(c, depth) + 1) % (REGION_LANES + 1);
+	if (!self.lanes[depth] || core >= c->cores)
+		return NULL;
+	l = &c->lanes[core][self.lanes[depth] - 1];
+	return l->mapped ? l : open_or_null(c, core, self.lanes[depth] - 1);
 }
 
 void lane_leave(void)
@@ -153,18 +174,26 @@ void lane_leave(void)
 
 void lanes_forget(struct client *c)
 {
-	uint32_t i;
+	uint32_t i, core;
 
 	atomic_fetch_add(&c->generation, 1);
-	for (i = 0; i < REGION_LANES; i++) {
-		atomic_store(&c->lanes[i].tid, 0);
-		c->lanes[i].mapped = false;
-	}
+	for (i = 0; i < REGION_LANES; i++)
+		atomic_store(&c->lane_tid[i], 0);
+	for (core = 0; core < c->cores; core++)
+		for (i = 0; i < REGION_LANES; i++)
+			c->lanes[core][i].mapped = false;
 	for (i = 0; i < SESSION_WORDS; i++)
 		atomic_store(&c->lanes_claimed[i], 0);
 }
 
 /* ---- requests and replies ---- */
+
+static void ring(const struct client_lane *l)
+{
+	const struct client *c = l->client;
+
+	doorbell_ring_lane(&c->region, client_seat(c, l->core), l->index, c->bells[l->core]);
+}
 
 /* The ring is full: the daemon is behind by 255 requests of this thread. It does not tell when it has read some, so we look again
  * soon. */
@@ -172,7 +201,7 @@ static int wait_room(struct client_lane *l)
 {
 	_Atomic uint32_t never = 0;
 
-	doorbell_ring_lane(&l->client->region, l->client->session, l->index, l->client->bell);
+	ring(l);
 	if (!client_alive(l->client))
 		return -ECONNRESET;
 	if (client_pump)
@@ -190,7 +219,7 @@ int lane_post(struct client_lane *l, struct request *q)
 		if (rc < 0)
 			return rc;
 	}
-	doorbell_ring_lane(&l->client->region, l->client->session, l->index, l->client->bell);
+	ring(l);
 	return 0;
 }
 
@@ -241,7 +270,7 @@ int lane_call(struct client_lane *l, struct request *q, struct reply *reply)
 
 int client_post(struct client *c, struct request *q)
 {
-	struct client_lane *l = lane_enter(c);
+	struct client_lane *l = lane_enter(c, line_core(q->line));
 	int rc = l ? lane_post(l, q) : client_alive(c) ? -ENOBUFS : -ECONNRESET;
 
 	lane_leave();
@@ -250,7 +279,7 @@ int client_post(struct client *c, struct request *q)
 
 int client_call(struct client *c, struct request *q, struct reply *reply)
 {
-	struct client_lane *l = lane_enter(c);
+	struct client_lane *l = lane_enter(c, line_core(q->line));
 	int rc = l ? lane_call(l, q, reply) : client_alive(c) ? -ENOBUFS : -ECONNRESET;
 
 	lane_leave();

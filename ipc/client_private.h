@@ -17,17 +17,17 @@ struct client_lane {
 	struct client *client;
 	struct rte_ring *requests, *replies;
 	struct lane_words *words;
-	_Atomic int tid;          /* whose it is; 0: nobody's */
-	uint32_t index;
+	uint32_t index, core;
 	uint16_t tag;
 	_Atomic bool mapped;
 };
 
 struct waitset {
 	struct client *client;
-	struct rte_ring *events;
+	struct rte_ring *events[REGION_CORES];
 	struct waitset_words *words;
 	uint32_t index;
+	uint32_t turn;            /* the core whose events are taken first */
 	int pipe;                 /* -1: none yet */
 	_Atomic uint32_t lock;    /* of arming; process-local */
 	uint32_t armed;           /* threads that sleep in the kernel */
@@ -38,16 +38,18 @@ struct waitset {
 struct client {
 	struct region region;
 	uint32_t session;
-	int session_fd, bell;
+	uint32_t cores;
+	int session_fd, bells[REGION_CORES];
 	int lowest_fd;
 	uint32_t spin_usec;
 	_Atomic uint32_t generation;   /* counts forks: a thread's lanes of before are not its own */
 	_Atomic uint32_t socket_lock;  /* one question at a time on the session's socket */
 	_Atomic int spin_score;
 	_Atomic uint64_t lanes_claimed[SESSION_WORDS], waitsets_claimed[SESSION_WORDS];
-	_Atomic uint32_t stock_hint;
-	struct client_lane lanes[REGION_LANES];
+	_Atomic uint32_t stock_hint[REGION_CORES];
+	_Atomic int lane_tid[REGION_LANES];   /* whose a lane is, on every core; 0: nobody's */
 	struct waitset waitsets[REGION_WAITSETS];
+	struct client_lane lanes[REGION_CORES][REGION_LANES];
 };
 
 /* For tests that run the daemon in the same thread: called instead of every sleep. */
@@ -62,10 +64,20 @@ static inline struct session_page *client_page(const struct client *c)
 	return region_session(&c->region, c->session);
 }
 
+static inline uint32_t client_seat(const struct client *c, uint32_t core)
+{
+	return region_seat(core, c->session);
+}
+
+static inline struct session_page *client_page_on(const struct client *c, uint32_t core)
+{
+	return region_session(&c->region, client_seat(c, core));
+}
+
 /* ---- client_lane.c ---- */
-/* A lane for this thread and this depth; NULL: there is none (all are in use by living threads, or the daemon is gone).
+/* A lane to that core for this thread and this depth; NULL: there is none (all are in use by living threads, or the daemon is gone).
  * Always followed by lane_leave. */
-struct client_lane *lane_enter(struct client *);
+struct client_lane *lane_enter(struct client *, uint32_t core);
 void lane_leave(void);
 /* Forgets everything of before a fork. */
 void lanes_forget(struct client *);
@@ -73,6 +85,7 @@ void lanes_forget(struct client *);
 int lane_post(struct client_lane *, struct request *);
 /* Puts a request and waits for its reply: the reply's result, or -ECONNRESET. */
 int lane_call(struct client_lane *, struct request *, struct reply *);
+/* To the core of the request's line. */
 int client_post(struct client *, struct request *);
 int client_call(struct client *, struct request *, struct reply *);
 

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#include "ipc/raw.h"
+
+static __thread __attribute__((tls_model("initial-exec"))) uint32_t turn;
+
 struct sock_line *client_line(struct client *c, uint32_t id)
 {
 	return region_line(&c->region, id);
@@ -11,10 +15,10 @@ struct sock_line *client_line(struct client *c, uint32_t id)
 
 /* ---- open ---- */
 
-static uint32_t take_from_stock(struct client *c)
+static uint32_t take_from_stock(struct client *c, uint32_t core)
 {
-	struct session_page *page = client_page(c);
-	uint32_t hint = atomic_load_explicit(&c->stock_hint, memory_order_relaxed), i;
+	struct session_page *page = client_page_on(c, core);
+	uint32_t hint = atomic_load_explicit(&c->stock_hint[core], memory_order_relaxed), i;
 
 	for (i = 0; i < REGION_STOCK; i++) {
 		uint32_t at = (hint + i) % REGION_STOCK, line;
@@ -24,26 +28,39 @@ static uint32_t take_from_stock(struct client *c)
 		line = atomic_exchange_explicit(&page->stock[at], 0, memory_order_acquire);
 		if (line == 0)
 			continue;
-		atomic_store_explicit(&c->stock_hint, at + 1, memory_order_relaxed);
+		atomic_store_explicit(&c->stock_hint[core], at + 1, memory_order_relaxed);
 		return line;
 	}
 	return 0;
 }
 
-int client_open(struct client *c, enum ep_type type, uint32_t *id)
+unsigned client_cores(const struct client *c)
 {
-	struct request q = { .op = REQ_PING };
-	uint32_t line = take_from_stock(c);
+	return c->cores;
+}
+
+unsigned client_core(uint32_t id)
+{
+	return line_core(id);
+}
+
+int client_open_at(struct client *c, enum ep_type type, unsigned core, uint32_t *id)
+{
+	struct request q = { .op = REQ_PING, .line = core << LINE_CORE_SHIFT };
+	uint32_t line;
 	int rc;
 
+	if (core >= c->cores)
+		return -EINVAL;
 	if (!client_alive(c))
 		return -ECONNRESET;
+	line = take_from_stock(c, core);
 	if (!line) {
 		/* All are taken and the daemon has not given more yet; after its answer it has, or will not. */
 		rc = client_call(c, &q, NULL);
 		if (rc < 0)
 			return rc;
-		line = take_from_stock(c);
+		line = take_from_stock(c, core);
 	}
 	if (!line)
 		return -ENFILE;
@@ -51,6 +68,16 @@ int client_open(struct client *c, enum ep_type type, uint32_t *id)
 	q = (struct request){ .op = REQ_OPEN, .line = *id, .a = type, .b = client_line(c, *id)->generation };
 	atomic_store_explicit(&client_line(c, *id)->opened, type, memory_order_release);
 	return client_post(c, &q);
+}
+
+/* A thread's sockets go round the cores; processes and threads begin at different ones. */
+int client_open(struct client *c, enum ep_type type, uint32_t *id)
+{
+	if (c->cores == 1)
+		return client_open_at(c, type, 0, id);
+	if (turn == 0)
+		turn = c->session + (uint32_t)raw_call2(SYS_gettid, 0, 0);
+	return client_open_at(c, type, turn++ % c->cores, id);
 }
 
 /* ---- calls ---- */
@@ -75,8 +102,11 @@ static int call_number(struct client *c, uint8_t op, uint32_t id, uint32_t a)
 	return client_call(c, &q, NULL);
 }
 
+/* A port's rules are applied where it is at home (stack/steer.h). */
 int client_bind(struct client *c, uint32_t id, const struct ep_name *name)
 {
+	if (name->port && name->port % c->cores != line_core(id))
+		return atomic_load(&client_line(c, id)->state) & LINE_BOUND ? -EINVAL : -EXDEV;
 	return call_name(c, REQ_BIND, id, name);
 }
 
@@ -128,7 +158,7 @@ int client_shutdown(struct client *c, uint32_t id, enum ep_how how)
 
 int client_hold(struct client *c, uint32_t id)
 {
-	return id < c->region.lines ? call_number(c, REQ_HOLD, id, 0) : -EBADF;
+	return region_has_line(&c->region, id) ? call_number(c, REQ_HOLD, id, 0) : -EBADF;
 }
 
 int client_close(struct client *c, uint32_t id)
@@ -187,7 +217,7 @@ static const char *lasting_name(const char *name)
 
 int client_info(struct client *c, uint32_t id, struct ep_info *info)
 {
-	struct client_lane *l = lane_enter(c);
+	struct client_lane *l = lane_enter(c, line_core(id));
 	struct request q = { .op = REQ_INFO, .line = id };
 	int rc = l ? lane_call(l, &q, NULL) : client_alive(c) ? -ENOBUFS : -ECONNRESET;
 
@@ -202,7 +232,7 @@ int client_info(struct client *c, uint32_t id, struct ep_info *info)
 int client_names(struct client *c, uint32_t id, struct ep_name *local, struct ep_name *peer)
 {
 	struct sock_line *line = client_line(c, id);
-	struct request q = { .op = REQ_PING };
+	struct request q = { .op = REQ_PING, .line = id };
 	int rc = 0;
 
 	if (!(atomic_load(&line->state) & LINE_OPEN) || atomic_load(&line->connect_posted))
@@ -300,7 +330,7 @@ static int accept_one(struct client *c, struct sock_line *listener, uint32_t *ch
 		tail++;
 		atomic_store_explicit(&listener->receive_tail, tail, memory_order_release);
 		/* Taken by somebody who died before he moved the tail, or given up by the daemon: the next one. */
-		if (atomic_compare_exchange_strong(&client_line(c, id)->owner, &free_for_all, c->session + 1)) {
+		if (region_has_line(&c->region, id) && atomic_compare_exchange_strong(&client_line(c, id)->owner, &free_for_all, c->session + 1)) {
 			*child = id;
 			return 0;
 		}

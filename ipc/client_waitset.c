@@ -11,17 +11,27 @@ static __thread __attribute__((tls_model("initial-exec"))) struct waitset *armin
 
 /* ---- life ---- */
 
-static bool is_open(const struct client *c, uint32_t index)
+static bool is_open(const struct client *c, uint32_t core, uint32_t index)
 {
-	return atomic_load_explicit(&client_page(c)->waitsets_open[index / 64], memory_order_acquire) >> (index % 64) & 1;
+	return atomic_load_explicit(&client_page_on(c, core)->waitsets_open[index / 64], memory_order_acquire) >> (index % 64) & 1;
 }
 
-static int wait_open(struct client *c, uint32_t index)
+static bool is_open_anywhere(const struct client *c, uint32_t index)
 {
-	struct session_page *page = client_page(c);
+	uint32_t core;
+
+	for (core = 0; core < c->cores; core++)
+		if (is_open(c, core, index))
+			return true;
+	return false;
+}
+
+static int wait_open(struct client *c, uint32_t core, uint32_t index)
+{
+	struct session_page *page = client_page_on(c, core);
 	nsec until = client_now() + OPEN_PATIENCE;
 
-	while (!is_open(c, index)) {
+	while (!is_open(c, core, index)) {
 		uint32_t value;
 
 		if (!client_alive(c))
@@ -29,7 +39,7 @@ static int wait_open(struct client *c, uint32_t index)
 		if (client_now() > until)
 			return -EMFILE;
 		value = doorbell_say_asleep(&page->opened_sleeps, 1);
-		if (!is_open(c, index))
+		if (!is_open(c, core, index))
 			client_sleep(&page->opened_sleeps, value, until);
 	}
 	return 0;
@@ -43,7 +53,7 @@ static uint32_t claim(struct client *c)
 	for (index = 0; index < most; index++) {
 		uint64_t bit = UINT64_C(1) << (index % 64);
 
-		if (is_open(c, index) || atomic_load_explicit(&c->waitsets_claimed[index / 64], memory_order_relaxed) & bit)
+		if (is_open_anywhere(c, index) || atomic_load_explicit(&c->waitsets_claimed[index / 64], memory_order_relaxed) & bit)
 			continue;
 		if (!(atomic_fetch_or(&c->waitsets_claimed[index / 64], bit) & bit))
 			return index;
@@ -54,11 +64,33 @@ static uint32_t claim(struct client *c)
 static void give_back(struct client *c, uint32_t index)
 {
 	uint64_t bit = UINT64_C(1) << (index % 64);
+	uint32_t core;
 
-	atomic_fetch_and(&client_page(c)->waitsets_wanted[index / 64], ~bit);
-	if (client_alive(c))
-		doorbell_ring_control(&c->region, c->session, c->bell);
+	for (core = 0; core < c->cores; core++) {
+		atomic_fetch_and(&client_page_on(c, core)->waitsets_wanted[index / 64], ~bit);
+		if (client_alive(c))
+			doorbell_ring_control(&c->region, client_seat(c, core), c->bells[core]);
+	}
 	atomic_fetch_and(&c->waitsets_claimed[index / 64], ~bit);
+}
+
+/* On all cores, all asked at once. */
+static int open_all(struct client *c, uint32_t index, struct waitset *w)
+{
+	uint32_t core;
+	int rc = 0;
+
+	for (core = 0; core < c->cores; core++) {
+		atomic_fetch_or(&client_page_on(c, core)->waitsets_wanted[index / 64], UINT64_C(1) << (index % 64));
+		doorbell_ring_control(&c->region, client_seat(c, core), c->bells[core]);
+	}
+	for (core = 0; core < c->cores && rc == 0; core++) {
+		rc = wait_open(c, core, index);
+		if (rc == 0)
+			rc = region_map_waitset(&c->region, client_seat(c, core), index);
+		w->events[core] = waitset_events(&c->region, client_seat(c, core), index);
+	}
+	return rc;
 }
 
 int waitset_new(struct client *c, struct waitset **out)
@@ -69,23 +101,14 @@ int waitset_new(struct client *c, struct waitset **out)
 
 	if (index == REGION_WAITSETS)
 		return -EMFILE;
-	atomic_fetch_or(&client_page(c)->waitsets_wanted[index / 64], UINT64_C(1) << (index % 64));
-	doorbell_ring_control(&c->region, c->session, c->bell);
-	rc = wait_open(c, index);
-	if (rc == 0)
-		rc = region_map_waitset(&c->region, c->session, index);
+	w = &c->waitsets[index];
+	*w = (struct waitset){ .index = index, .words = waitset_words(&c->region, c->session, index), .pipe = -1 };
+	rc = open_all(c, index, w);
 	if (rc < 0) {
 		give_back(c, index);
 		return rc;
 	}
-	w = &c->waitsets[index];
-	*w = (struct waitset){
-		.client = c,
-		.events = waitset_events(&c->region, c->session, index),
-		.words = waitset_words(&c->region, c->session, index),
-		.index = index,
-		.pipe = -1,
-	};
+	w->client = c;
 	*out = w;
 	return 0;
 }
@@ -121,18 +144,36 @@ int waitset_unwatch(struct waitset *w, uint32_t id)
 	return client_post(w->client, &q);
 }
 
-/* After the fence the lines are looked at: so the daemon, which publishes a line, fences, and then sees an event of it still in the
- * ring, need not put another. */
-unsigned waitset_take(struct waitset *w, struct wait_event *events, unsigned n)
+/* The core that slept on a full ring is rung when there is room again. */
+static void tell_room(struct waitset *w, uint32_t core)
 {
 	struct client *c = w->client;
-	unsigned taken = rte_ring_sc_dequeue_burst_elem(w->events, events, sizeof(*events), n, NULL);
+	struct waitset_words *words = core ? waitset_words(&c->region, client_seat(c, core), w->index) : w->words;
 
+	if (atomic_load_explicit(&words->wants_room, memory_order_relaxed) && atomic_exchange(&words->wants_room, 0))
+		doorbell_ring_control(&c->region, client_seat(c, core), c->bells[core]);
+}
+
+/* After the fence the lines are looked at: so the daemon, which publishes a line, fences, and then sees an event of it still in the
+ * ring, need not put another. The cores take turns in being the first, so that a busy one does not hide the others' events. */
+unsigned waitset_take(struct waitset *w, struct wait_event *events, unsigned n)
+{
+	uint32_t cores = w->client->cores, first = w->turn, i, from = 0;
+	unsigned taken = 0;
+
+	for (i = 0; i < cores && taken < n; i++) {
+		uint32_t core = (first + i) % cores;
+		unsigned got = rte_ring_sc_dequeue_burst_elem(w->events[core], events + taken, sizeof(*events), n - taken, NULL);
+
+		from |= (uint32_t)(got > 0) << core;
+		taken += got;
+	}
 	if (taken == 0)
 		return 0;
+	w->turn = (first + 1) % cores;
 	doorbell_fence();
-	if (atomic_load_explicit(&w->words->wants_room, memory_order_relaxed) && atomic_exchange(&w->words->wants_room, 0))
-		doorbell_ring_control(&c->region, c->session, c->bell);
+	for (; from; from &= from - 1)
+		tell_room(w, (uint32_t)__builtin_ctz(from));
 	return taken;
 }
 
@@ -141,8 +182,12 @@ unsigned waitset_take(struct waitset *w, struct wait_event *events, unsigned n)
 static bool has_events(void *context)
 {
 	const struct waitset *w = context;
+	uint32_t core;
 
-	return rte_ring_empty(w->events) == 0;
+	for (core = 0; core < w->client->cores; core++)
+		if (!rte_ring_empty(w->events[core]))
+			return true;
+	return false;
 }
 
 int waitset_eventfd(struct waitset *w)

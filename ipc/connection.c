@@ -3,6 +3,7 @@
  * Nothing here waits; who does not read is cut off. */
 #include "ipc/server_private.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,10 +15,6 @@
 #define STRANGERS_MOST 256u
 #define WORDS_MOST 8u     /* packets of one socket a look */
 #define EVENTS 64
-
-/* What an epoll event is about: a connection, or with this bit its process. NULL is the listener; the bells have their own word. */
-#define TAG_PROCESS ((uintptr_t)1)
-#define TAG_BELL ((uintptr_t)2)
 
 static int epoll_add(struct server *s, int fd, uint32_t events, uintptr_t tag)
 {
@@ -51,10 +48,17 @@ void connection_close(struct server *s, struct connection *c)
 	if (c->dead)
 		return;
 	c->dead = true;
+	if (c->round)
+		c->round->connection = NULL;
+	c->round = NULL;
 	s->strangers -= c->kind == CONNECTION_NEW;
+	/* Closing is not enough where another process has the same open socket. */
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	close(c->fd);
-	if (c->pidfd >= 0)
+	if (c->pidfd >= 0) {
+		epoll_ctl(s->epoll, EPOLL_CTL_DEL, c->pidfd, NULL);
 		close(c->pidfd);
+	}
 	TAILQ_REMOVE(&s->connections, c, node);
 	TAILQ_INSERT_TAIL(&s->dead_connections, c, node);
 }
@@ -110,16 +114,32 @@ static int welcome(struct session *session, int result)
 {
 	const struct family *f = session->family;
 	struct welcome w = { .magic = HELLO_MAGIC, .result = result, .session = session->number, .family = f->number };
-	const int fds[HELLO_FDS] = { f->fds.constants, f->fds.shared, f->fds.data, f->bell };
+	int fds[HELLO_FDS] = { f->fds.constants, f->fds.shared, f->fds.data };
+	unsigned i;
 
-	return hello_send(session->connection->fd, &w, sizeof(w), fds, HELLO_FDS) < 0 ? -EPIPE : 0;
+	for (i = 0; i < f->region.cores; i++)
+		fds[HELLO_REGION_FDS + i] = f->common->bells[i];
+	return hello_send(session->connection->fd, &w, sizeof(w), fds, HELLO_REGION_FDS + f->region.cores) < 0 ? -EPIPE : 0;
+}
+
+static void welcomed(struct server *s, struct round *r)
+{
+	(void)s;
+	if (!r->connection || !r->session->connection)
+		return;
+	r->connection->round = NULL;
+	if (r->rc)
+		refuse(s, r->connection, r->rc);
+	if (r->rc || welcome(r->session, 0) < 0)
+		session_end(r->session, false, r->rc ? "a core has no room for it" : "it left while it attached");
 }
 
 static void attach(struct server *s, struct connection *c, const struct hello *h)
 {
 	struct server_host *host;
-	struct session *session = NULL;
+	struct round r = { .done = welcomed, .connection = c };
 	struct family *f = NULL;
+	struct core_message m;
 	char name[sizeof(h->host) + 1] = "";
 	int rc;
 
@@ -127,8 +147,7 @@ static void attach(struct server *s, struct connection *c, const struct hello *h
 	host = host_named(s, name);
 	rc = host ? family_new(s, host, c->uid, &f) : -ENXIO;
 	if (rc == 0) {
-		rc = epoll_add(s, f->bell, EPOLLIN | EPOLLET, TAG_BELL);
-		rc = rc ? rc : session_new(f, c, &session);
+		rc = session_new(f, c, NOBODY, &r.session);
 		if (rc)
 			family_settle(f);
 	}
@@ -139,70 +158,139 @@ static void attach(struct server *s, struct connection *c, const struct hello *h
 	}
 	s->stats.attached++;
 	watch_process(s, c);
-	if (welcome(session, 0) < 0)
-		session_end(session, false, "it left while it attached");
+	f->elsewhere = r.session->elsewhere = s->cores_n - 1;
+	m = core_message(f, CORE_BORN);
+	m.session = (uint16_t)r.session->number;
+	m.a = (uint32_t)c->pid;
+	m.pointer = f->common;
+	cores_ask(s, &r, &m);
+}
+
+static void forked(struct server *s, struct round *r)
+{
+	struct welcome w = { .magic = HELLO_MAGIC, .result = r->rc, .session = r->session ? r->session->number : 0 };
+	struct connection *c = r->connection;
+	struct session *parent = c ? c->session : NULL;
+
+	(void)s;
+	if (c)
+		c->round = NULL;
+	if (r->rc && r->session)
+		session_end(r->session, false, "a core has no room for it");
+	if (parent)
+		w.family = parent->family->number;
+	/* What it had posted may have ended it. */
+	if (parent && parent->connection && hello_send(c->fd, &w, sizeof(w), &r->fd, w.result == 0) < 0)
+		session_end(parent, false, "it left while it forked");
+	raw_close(r->fd);
 }
 
 static void fork_child(struct server *s, struct session *parent)
 {
-	struct welcome w = { .magic = HELLO_MAGIC, .family = parent->family->number };
+	struct round r = { .done = forked, .connection = parent->connection, .fd = -1 };
 	struct connection *c = NULL;
-	struct session *child = NULL;
-	int ends[2], yes = 1, rc = 0;
+	struct core_message m;
+	int ends[2], yes = 1;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) {
-		w.result = -errno;
-		ends[0] = ends[1] = -1;
-	} else {
-		setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes));
-		rc = connection_new(s, ends[0], parent->connection->uid, 0, &c);
-		if (rc)
-			close(ends[0]);
-		else
-			rc = session_fork(parent, c, &child);
-		if (rc && c)
-			connection_close(s, c);
-		w.result = rc;
-		w.session = child ? child->number : 0;
+		r.rc = -errno;
+		forked(s, &r);
+		return;
 	}
-	/* What it had posted may have ended it. */
-	if (parent->connection && hello_send(parent->connection->fd, &w, sizeof(w), &ends[1], w.result == 0) < 0)
-		session_end(parent, false, "it left while it forked");
-	if (ends[1] >= 0)
-		close(ends[1]);
+	r.fd = ends[1];
+	setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes));
+	r.rc = connection_new(s, ends[0], parent->connection->uid, 0, &c);
+	if (r.rc)
+		close(ends[0]);
+	else
+		r.rc = session_fork(parent, c, NOBODY, &r.session);
+	if (r.rc && c)
+		connection_close(s, c);
+	if (!parent->connection)
+		r.connection = NULL;
+	if (r.rc) {
+		forked(s, &r);
+		return;
+	}
+	r.session->elsewhere = s->cores_n - 1;
+	m = core_message(parent->family, CORE_FORKED);
+	m.session = (uint16_t)r.session->number;
+	m.other = (uint16_t)parent->number;
+	cores_ask(s, &r, &m);
 }
 
-static void give_pipe(struct session *session, uint32_t waitset)
+static void piped(struct server *s, struct round *r)
 {
-	struct welcome w = { .magic = HELLO_MAGIC, .session = session->number };
-	int fd = -1;
+	struct connection *c = r->connection;
+	struct welcome w = { .magic = HELLO_MAGIC, .result = r->rc };
 
-	w.result = waitset_pipe(session, waitset, &fd);
-	if (hello_send(session->connection->fd, &w, sizeof(w), &fd, w.result == 0) < 0)
-		session_end(session, false, "it does not read");
+	(void)s;
+	if (c)
+		c->round = NULL;
+	if (c && c->session) {
+		w.session = c->session->number;
+		if (hello_send(c->fd, &w, sizeof(w), &r->fd, w.result == 0) < 0)
+			session_end(c->session, false, "it does not read");
+	}
+	raw_close(r->fd);
 }
 
-static void resume(struct session *session)
+static void give_pipe(struct server *s, struct session *session, uint32_t waitset)
 {
-	struct session *fresh = NULL;
+	struct core_message m = core_message(session->family, CORE_PIPE);
+	struct round r = { .done = piped, .connection = session->connection, .fd = -1 };
+	struct set_pipe *pipe;
+
+	r.rc = waitset_pipe(session, waitset, &pipe);
+	if (r.rc) {
+		piped(s, &r);
+		return;
+	}
+	/* The answer may come after the set is closed. */
+	r.fd = (int)raw_call3(SYS_fcntl, pipe->reader, F_DUPFD_CLOEXEC, 0);
+	if (r.fd < 0)
+		r.rc = r.fd;
+	m.session = (uint16_t)session->number;
+	m.a = waitset;
+	m.pointer = pipe;
+	cores_ask(s, &r, &m);
+}
+
+static void resume(struct server *s, struct session *session)
+{
+	struct round r = { .done = welcomed, .connection = session->connection };
 	struct welcome w = { .magic = HELLO_MAGIC };
+	struct core_message m;
 
-	w.result = session_resume(session, &fresh);
-	if (!fresh && !session->connection)
+	w.result = session_resume(session, NOBODY, &r.session);
+	if (w.result) {
+		if (session->connection && hello_send(session->connection->fd, &w, sizeof(w), NULL, 0) != sizeof(w))
+			session_end(session, false, "it left while it executed another program");
 		return;
-	if (w.result == 0)
-		w.result = welcome(fresh, 0);
-	else if (hello_send(session->connection->fd, &w, sizeof(w), NULL, 0) == sizeof(w))
-		return;
-	if (w.result)
-		session_end(fresh ? fresh : session, false, "it left while it executed another program");
+	}
+	r.session->elsewhere = s->cores_n - 1;
+	m = core_message(session->family, CORE_RESUMED);
+	m.session = (uint16_t)r.session->number;
+	m.other = (uint16_t)session->number;
+	cores_ask(s, &r, &m);
+}
+
+static void child_speaks(struct server *s, struct connection *c)
+{
+	struct core_message m = core_message(c->session->family, CORE_PID);
+
+	c->session->pid = c->pid;
+	m.session = (uint16_t)c->session->number;
+	m.a = (uint32_t)c->pid;
+	cores_tell(s, &m);
+	watch_process(s, c);
 }
 
 static void from_program(struct server *s, struct connection *c, const struct hello *h)
 {
 	switch ((enum hello_kind)h->kind) {
 	case HELLO_RESUME:
-		resume(c->session);
+		resume(s, c->session);
 		return;
 	case HELLO_RESUMED:
 		session_resumed(c->session);
@@ -211,11 +299,10 @@ static void from_program(struct server *s, struct connection *c, const struct he
 		fork_child(s, c->session);
 		return;
 	case HELLO_CHILD:
-		c->session->pid = c->pid;
-		watch_process(s, c);
+		child_speaks(s, c);
 		return;
 	case HELLO_PIPE:
-		give_pipe(c->session, h->a);
+		give_pipe(s, c->session, h->a);
 		return;
 	case HELLO_GOODBYE:
 		session_goodbye(c->session);
@@ -319,7 +406,8 @@ static void words(struct server *s, struct connection *c)
 	union { struct hello hello; char bytes[sizeof(struct hello) + HELLO_TEXT + 1]; } m;
 	unsigned i;
 
-	for (i = 0; i < WORDS_MOST && !c->dead; i++) {
+	/* Who waits for an answer has nothing to say. */
+	for (i = 0; i < WORDS_MOST && !c->dead && !c->round; i++) {
 		int fd = -1;
 		unsigned fds = 1;
 		ssize_t n = hello_recv(c->fd, &m, sizeof(m) - 1, &fd, &fds, &c->pid);

@@ -65,26 +65,26 @@ bool doorbell_wake_if_asleep(_Atomic uint32_t *word)
 	return true;
 }
 
-static void wake_daemon(const struct region *r, int bell)
+static void wake_daemon(const struct region *r, uint32_t seat, int bell)
 {
-	_Atomic uint32_t *sleeps = &region_family(r)->daemon_sleeps;
+	_Atomic uint32_t *sleeps = &region_family(r)->core[seat / REGION_SESSIONS].sleeps;
 	const uint64_t one = 1;
 
 	if (atomic_load_explicit(sleeps, memory_order_relaxed) && atomic_exchange(sleeps, 0))
 		raw_call3(SYS_write, bell, (long)&one, sizeof(one));
 }
 
-/* Both read-modify-writes are full fences between the event and the look at daemon_sleeps. */
-void doorbell_ring_lane(const struct region *r, uint32_t session, uint32_t lane, int bell)
+/* Both read-modify-writes are full fences between the event and the look whether the daemon sleeps. */
+void doorbell_ring_lane(const struct region *r, uint32_t seat, uint32_t lane, int bell)
 {
-	atomic_fetch_or(&region_session(r, session)->doorbell[lane / 64], UINT64_C(1) << (lane % 64));
-	wake_daemon(r, bell);
+	atomic_fetch_or(&region_session(r, seat)->doorbell[lane / 64], UINT64_C(1) << (lane % 64));
+	wake_daemon(r, seat, bell);
 }
 
-void doorbell_ring_control(const struct region *r, uint32_t session, int bell)
+void doorbell_ring_control(const struct region *r, uint32_t seat, int bell)
 {
-	atomic_exchange(&region_session(r, session)->control, 1);
-	wake_daemon(r, bell);
+	atomic_exchange(&region_session(r, seat)->control, 1);
+	wake_daemon(r, seat, bell);
 }
 
 bool doorbell_daemon_alive(const struct region *r)

@@ -61,10 +61,10 @@ bool doorbell_wake_if_asleep(_Atomic uint32_t *word);
 /* True: only futex(2) itself may be called any more (a seccomp filter). */
 extern _Atomic bool doorbell_confined;
 
-/* The program: tells the daemon that lane has requests; `bell` is the family's eventfd. */
-void doorbell_ring_lane(const struct region *, uint32_t session, uint32_t lane, int bell);
+/* The program: tells the daemon's core of that seat that lane has requests; `bell` is the family's eventfd there. */
+void doorbell_ring_lane(const struct region *, uint32_t seat, uint32_t lane, int bell);
 /* ... that wanted lanes or waitsets changed. */
-void doorbell_ring_control(const struct region *, uint32_t session, int bell);
+void doorbell_ring_control(const struct region *, uint32_t seat, int bell);
 
 /* false: the daemon's thread is dead, or it said goodbye. */
 bool doorbell_daemon_alive(const struct region *);

@@ -67,10 +67,10 @@ void extents_give_back(struct extents *x, int data_fd, uint8_t *base, uint32_t s
 
 	x->lent -= size;
 	if (!warm)
-		fallocate(data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, size);
+		fallocate(data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(x->start + at), size);
 	/* Without memory for the note the extent's addresses are lost, its pages are not. */
 	if (!vector_add(&x->free[c][warm ? WARM : COLD], at))
-		fallocate(data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, size);
+		fallocate(data_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(x->start + at), size);
 	else if (warm)
 		x->warm += size;
 }

@@ -5,6 +5,7 @@
 
 #include <linux/futex.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -103,59 +104,142 @@ static uint32_t number_or_nobody(const struct server *s)
 	return NOBODY;
 }
 
-static int make_region(struct family *f)
+static void close_all(const struct family_common *common)
 {
-	const struct server_quota *quota = &f->server->config.quota;
-	int rc = region_create(&f->region, &f->fds, quota->lines, DATA_AREA, quota->lanes, quota->waitsets);
+	const int fds[] = { common->fds.constants, common->fds.shared, common->fds.data };
+	unsigned i;
+
+	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		close(fds[i]);
+	for (i = 0; i < common->region.cores; i++)
+		if (common->bells[i] >= 0)
+			close(common->bells[i]);
+}
+
+static int make_region(const struct server *s, struct family_common *common)
+{
+	const struct server_quota *quota = &s->config.quota;
+	const struct region_sizes sizes = {
+		.lines = quota->lines, .data = DATA_AREA, .lanes = quota->lanes, .waitsets = quota->waitsets, .cores = s->cores_n,
+	};
+	int rc = region_create(&common->region, &common->fds, &sizes);
+	unsigned i;
 
 	if (rc)
 		return rc;
-	f->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	/* Pages of this come as lines are used. */
-	f->lines = mmap(NULL, quota->lines * sizeof(*f->lines), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (f->bell >= 0 && f->lines != MAP_FAILED)
-		return 0;
-	rc = -errno;
-	if (f->bell >= 0)
-		close(f->bell);
-	region_unmap(&f->region);
-	close(f->fds.constants);
-	close(f->fds.shared);
-	close(f->fds.data);
+	for (i = 0; i < s->cores_n; i++) {
+		common->bells[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		rc = common->bells[i] < 0 && rc == 0 ? -errno : rc;
+	}
+	if (rc) {
+		region_unmap(&common->region);
+		close_all(common);
+	}
 	return rc;
+}
+
+static void common_free(struct family_common *common)
+{
+	common->user->families--;
+	user_put(common->user);
+	region_unmap(&common->region);
+	close_all(common);
+	free(common);
+}
+
+static int common_new(struct server *s, struct server_host *host, struct user *user, struct family_common **out)
+{
+	uint32_t number = number_or_nobody(s);
+	struct family_common *common;
+	int rc;
+
+	if (number == NOBODY || (user->uid != 0 && user->families >= s->config.quota.families_per_uid))
+		return -EUSERS;
+	common = calloc(1, sizeof(*common));
+	if (!common)
+		return -ENOMEM;
+	common->user = user;
+	common->number = number;
+	common->serial = ++s->serial;
+	while (server_host_at(s, common->host) != host)
+		common->host++;
+	rc = make_region(s, common);
+	if (rc) {
+		free(common);
+		return rc;
+	}
+	user->families++;
+	*out = common;
+	return 0;
+}
+
+/* This core's part of the data area: whole numbers of the largest extent. */
+static void share_data(struct family *f)
+{
+	uint64_t share = f->region.data_size / f->server->cores_n / EXTENT_MAX * EXTENT_MAX;
+
+	f->extents.start = f->server->core * share;
+	f->extents.base = f->region.data + f->extents.start;
+	f->extents.size = share;
+}
+
+int family_join(struct server *s, struct family_common *common, struct family **out)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.ptr = (void *)TAG_BELL };
+	struct family *f = calloc(1, sizeof(*f));
+	int rc = 0;
+
+	if (!f)
+		return -ENOMEM;
+	*f = (struct family){
+		.server = s, .host = server_host_at(s, common->host), .user = common->user, .common = common,
+		.number = common->number, .lines_free = LINE_NIL, .region = common->region, .fds = common->fds,
+	};
+	/* Pages of this come as lines are used. */
+	f->lines = mmap(NULL, f->region.lines * sizeof(*f->lines), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (f->lines == MAP_FAILED)
+		rc = -ENOMEM;
+	else if (!f->host || !f->host->stack)
+		rc = -ENXIO;
+	else if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, common->bells[s->core], &e) < 0)
+		rc = -errno;
+	if (rc) {
+		if (f->lines != MAP_FAILED)
+			munmap(f->lines, f->region.lines * sizeof(*f->lines));
+		free(f);
+		return rc;
+	}
+	share_data(f);
+	LIST_INIT(&f->shadows);
+	atomic_fetch_add(&common->users, 1);
+	s->numbers[f->number] = f;
+	s->stats.families++;
+	LIST_INSERT_HEAD(&s->families, f, node);
+	*out = f;
+	return 0;
 }
 
 int family_new(struct server *s, struct server_host *host, uid_t uid, struct family **out)
 {
-	uint32_t number = number_or_nobody(s);
 	struct user *user = user_get_or_null(s, uid);
-	struct family *f;
-	int rc = -ENOMEM;
+	struct family_common *common;
+	int rc;
 
 	if (!user)
-		return rc;
-	f = calloc(1, sizeof(*f));
-	if (number == NOBODY || (uid != 0 && user->families >= s->config.quota.families_per_uid))
-		rc = -EUSERS;
-	else if (f) {
-		*f = (struct family){ .server = s, .host = host, .user = user, .number = number, .lines_free = LINE_NIL };
-		rc = make_region(f);
-	}
+		return -ENOMEM;
+	rc = common_new(s, host, user, &common);
 	if (rc) {
-		free(f);
 		user_put(user);
 		return rc;
 	}
-	f->extents.base = f->region.data;
-	f->extents.size = f->region.data_size;
-	user->families++;
-	s->numbers[number] = f;
-	s->stats.families++;
-	LIST_INSERT_HEAD(&s->families, f, node);
-	alive_begin(f);
-	family_tell_host(f);
-	*out = f;
+	rc = family_join(s, common, out);
+	if (rc) {
+		common_free(common);
+		return rc;
+	}
+	alive_begin(*out);
+	family_tell_host(*out);
 	return 0;
 }
 
@@ -167,33 +251,59 @@ void family_end(struct family *f)
 	doorbell_wake(alive);
 }
 
+/* Whatever this core still has of it. The shared memory goes with core 0's. */
 void family_free(struct family *f)
 {
 	struct server *s = f->server;
+	struct shadow *shadow;
+	uint32_t i;
 
-	alive_end(f);
+	while ((shadow = LIST_FIRST(&f->shadows))) {
+		LIST_REMOVE(shadow, node);
+		free(shadow);
+	}
+	for (i = 0; s->cores_n > 1 && i < f->lines_top; i++)
+		options_free(&f->lines[i]);
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, f->common->bells[s->core], NULL);
 	s->numbers[f->number] = NULL;
 	s->stats.families--;
 	LIST_REMOVE(f, node);
-	f->user->families--;
-	f->user->lines -= f->lines_n;
-	f->user->data -= f->extents.lent;
+	count(s, &f->user->lines, -(int64_t)f->lines_n);
+	count(s, &f->user->data, -(int64_t)f->extents.lent);
 	s->stats.lines -= f->lines_n;
-	user_put(f->user);
 	extents_free(&f->extents);
-	munmap(f->lines, s->config.quota.lines * sizeof(*f->lines));
-	region_unmap(&f->region);
-	close(f->bell);
-	close(f->fds.constants);
-	close(f->fds.shared);
-	close(f->fds.data);
+	munmap(f->lines, f->region.lines * sizeof(*f->lines));
+	if (s->core == 0)
+		alive_end(f);
+	if (atomic_fetch_sub(&f->common->users, 1) == 1)
+		common_free(f->common);
 	free(f);
 }
 
 void family_settle(struct family *f)
 {
-	if (f->sessions_n == 0 && f->lines_n == 0)
-		family_free(f);
+	struct core_message m = core_message(f, CORE_FAMILY_END);
+	struct server *s = f->server;
+
+	if (f->sessions_n)
+		return;
+	if (s->core == 0 && !f->leaving) {
+		f->leaving = true;
+		cores_tell(s, &m);
+	}
+	if (!f->leaving || f->lines_n || f->elsewhere)
+		return;
+	family_free(f);
+	m.word = CORE_FAMILY_GONE;
+	if (s->core)
+		cores_send(s, 0, &m);
+}
+
+struct family *family_numbered(struct server *s, uint32_t number, uint64_t serial)
+{
+	struct family *f = number < s->config.quota.families ? s->numbers[number] : NULL;
+
+	return f && f->common->serial == serial ? f : NULL;
 }
 
 struct family *family_of(struct server *s, uint64_t owner)

@@ -9,11 +9,11 @@
 #include <sys/types.h>
 
 #define HELLO_MAGIC 0x4867694cu
-#define HELLO_VERSION 1u
+#define HELLO_VERSION 2u
 
 enum hello_kind {
-	HELLO_ATTACH = 1,   /* a new family on `host`. Answer: fds = constants, shared, data, doorbell */
-	HELLO_RESUME,       /* after exec: the same four; a new session over the same family that holds nothing, while
+	HELLO_ATTACH = 1,   /* a new family on `host`. Answer: fds = constants, shared, data, a doorbell for each core */
+	HELLO_RESUME,       /* after exec: the same; a new session over the same family that holds nothing, while
 			     * the old one's holds stay until HELLO_RESUMED */
 	HELLO_RESUMED,      /* what was not held again is let go */
 	HELLO_FORK,         /* Answer: session = the child's number, fd = the child's socket */
@@ -40,7 +40,8 @@ struct welcome {
 
 _Static_assert(sizeof(struct hello) == 48 && sizeof(struct welcome) == 24, "one form on both sides");
 
-#define HELLO_FDS 4
+#define HELLO_REGION_FDS 3u
+#define HELLO_FDS (3 + 16)           /* the region's, and a doorbell for each core (REGION_CORES) */
 #define HELLO_TEXT 4096              /* the longest question */
 #define HELLO_PIECE 32768            /* the longest piece of an answer, after the struct */
 

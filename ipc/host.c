@@ -51,7 +51,7 @@ void server_host_changed(struct server_host *h)
 	unsigned i;
 
 	memset(info, 0, sizeof(*info));
-	info->cores = 1;
+	info->cores = h->server->cores_n;
 	info->daemon_cores = h->server->config.daemon_cores;
 	memcpy(info->name, h->name, sizeof(info->name));
 	for (i = 1; i <= stack_interfaces(h->stack); i++)  /* a removed VLAN leaves a hole */
@@ -62,8 +62,9 @@ void server_host_changed(struct server_host *h)
 		info->route[info->routes].to = route.to;
 		info->route[info->routes++].prefix = route.prefix;
 	}
+	/* Programs hear it from core 0, whose addresses are those of all cores. */
 	LIST_FOREACH(f, &h->server->families, node)
-		if (f->host == h)
+		if (f->host == h && h->server->core == 0)
 			family_tell_host(f);
 }
 

@@ -37,31 +37,31 @@ static inline struct rte_ring *lane_ring_before(const struct region *r, uint64_t
 	return (struct rte_ring *)(void *)(r->shared + index_page - LANE_CONSTANTS_BYTES);
 }
 
-static inline struct rte_ring *lane_requests(const struct region *r, uint32_t session, uint32_t lane)
+static inline struct rte_ring *lane_requests(const struct region *r, uint32_t seat, uint32_t lane)
 {
-	return lane_ring_before(r, region_lane_at(session, lane) + REGION_PAGE);
+	return lane_ring_before(r, region_lane_at(seat, lane) + REGION_PAGE);
 }
 
-static inline struct rte_ring *lane_replies(const struct region *r, uint32_t session, uint32_t lane)
+static inline struct rte_ring *lane_replies(const struct region *r, uint32_t seat, uint32_t lane)
 {
-	return lane_ring_before(r, region_lane_at(session, lane) + (uint64_t)(1 + LANE_REQUEST_PAGES + 1) * REGION_PAGE);
+	return lane_ring_before(r, region_lane_at(seat, lane) + (uint64_t)(1 + LANE_REQUEST_PAGES + 1) * REGION_PAGE);
 }
 
-static inline struct lane_words *lane_words(const struct region *r, uint32_t session, uint32_t lane)
+static inline struct lane_words *lane_words(const struct region *r, uint32_t seat, uint32_t lane)
 {
-	uint64_t page = region_lane_at(session, lane) + (uint64_t)(1 + LANE_REQUEST_PAGES + 1) * REGION_PAGE;
+	uint64_t page = region_lane_at(seat, lane) + (uint64_t)(1 + LANE_REQUEST_PAGES + 1) * REGION_PAGE;
 
 	return (struct lane_words *)(void *)(r->shared + page + LANE_WORDS_AT);
 }
 
-static inline struct rte_ring *waitset_events(const struct region *r, uint32_t session, uint32_t waitset)
+static inline struct rte_ring *waitset_events(const struct region *r, uint32_t seat, uint32_t waitset)
 {
-	return lane_ring_before(r, region_waitset_at(session, waitset) + REGION_PAGE);
+	return lane_ring_before(r, region_waitset_at(seat, waitset) + REGION_PAGE);
 }
 
-static inline struct waitset_words *waitset_words(const struct region *r, uint32_t session, uint32_t waitset)
+static inline struct waitset_words *waitset_words(const struct region *r, uint32_t seat, uint32_t waitset)
 {
-	return (struct waitset_words *)(void *)(r->shared + region_waitset_at(session, waitset) + REGION_PAGE + WAITSET_WORDS_AT);
+	return (struct waitset_words *)(void *)(r->shared + region_waitset_at(seat, waitset) + REGION_PAGE + WAITSET_WORDS_AT);
 }
 
 /* Elements from `taken` on that the producer has put; -EPROTO: impossible indices. */

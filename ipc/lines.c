@@ -7,7 +7,7 @@
 
 static struct line_record *record(struct family *f, uint32_t line)
 {
-	return &f->lines[line];
+	return line_record(f, line);
 }
 
 static struct stack *stack_of(const struct family *f)
@@ -89,28 +89,43 @@ static struct ep_sharing sharing_of(struct family *f, uint32_t line)
 
 /* ---- allocation ---- */
 
-uint32_t line_allocate(struct family *f)
+static bool quota_is_full(const struct family *f)
 {
 	const struct server_quota *quota = &f->server->config.quota;
+
+	if (f->user->uid != 0 && atomic_load_explicit(&f->user->lines, memory_order_relaxed) >= quota->lines_per_uid)
+		return true;
+	return f->server->cores_n > 1 && atomic_load_explicit(&f->common->lines, memory_order_relaxed) >= quota->lines;
+}
+
+static void count_lines(struct family *f, int by)
+{
+	f->lines_n += (uint32_t)by;
+	f->server->stats.lines += (uint32_t)by;
+	count(f->server, &f->user->lines, by);
+	if (f->server->cores_n > 1)
+		count(f->server, &f->common->lines, by);
+}
+
+uint32_t line_allocate(struct family *f)
+{
 	uint32_t line = f->lines_free, generation;
 
-	if (f->user->uid != 0 && f->user->lines >= quota->lines_per_uid)
+	if (quota_is_full(f))
 		return LINE_NIL;
 	if (line != LINE_NIL) {
 		f->lines_free = record(f, line)->next;
 	} else {
 		if (f->lines_top == f->region.lines)
 			return LINE_NIL;
-		line = f->lines_top++;
+		line = line_number(f, f->lines_top++);
 	}
 	generation = record(f, line)->generation + 1;
 	*record(f, line) = (struct line_record){
 		.next = LINE_NIL, .previous = LINE_NIL, .parent = LINE_NIL, .children = LINE_NIL, .generation = generation,
 	};
 	line_clean(f, line);
-	f->lines_n++;
-	f->user->lines++;
-	f->server->stats.lines++;
+	count_lines(f, 1);
 	return line;
 }
 
@@ -118,14 +133,14 @@ void line_free(struct family *f, uint32_t line)
 {
 	struct line_record *l = record(f, line);
 
+	if (l->options)
+		options_free(l);
 	l->use = LINE_FREE;
 	l->ep = 0;
 	l->changed = 0;
 	l->next = f->lines_free;
 	f->lines_free = line;
-	f->lines_n--;
-	f->user->lines--;
-	f->server->stats.lines--;
+	count_lines(f, -1);
 }
 
 /* ---- holders ---- */
@@ -200,9 +215,50 @@ void line_hold(struct session *s, uint32_t line)
 	add_holder(s, record(s->family, line));
 }
 
+/* ---- memory ---- */
+
+static void count_data(struct family *f, int64_t by)
+{
+	count(f->server, &f->user->data, by);
+	if (f->server->cores_n > 1)
+		count(f->server, &f->common->lent, by);
+}
+
+/* How much this core may have lent at most, after what the others have. */
+static uint64_t data_most(const struct family *f)
+{
+	const struct server_quota *quota = &f->server->config.quota;
+	uint64_t own = f->extents.lent, all = f->server->cores_n > 1 ? atomic_load(&f->common->lent) : own;
+	uint64_t left = quota->data > all ? quota->data - all : 0, used, of_user;
+
+	if (f->user->uid != 0) {
+		used = atomic_load_explicit(&f->user->data, memory_order_relaxed);
+		of_user = quota->data_per_uid > used ? quota->data_per_uid - used : 0;
+		left = left < of_user ? left : of_user;
+	}
+	return own + left;
+}
+
+static uint8_t *lend(struct family *f, uint32_t want, uint32_t *size)
+{
+	uint8_t *base = extents_lend_or_null(&f->extents, want, data_most(f), size);
+
+	if (base)
+		count_data(f, *size);
+	else
+		f->server->stats.lend_refused++;
+	return base;
+}
+
+static void give_back(struct family *f, uint8_t *base, uint32_t size)
+{
+	extents_give_back(&f->extents, f->fds.data, base, size, f->server->config.quota.data_warm / f->server->cores_n);
+	count_data(f, -(int64_t)size);
+}
+
 /* ---- the end ---- */
 
-static void end_endpoint(struct family *f, uint32_t line, bool orderly)
+void line_end_endpoint(struct family *f, uint32_t line, bool orderly)
 {
 	struct line_record *l = record(f, line);
 	int rc;
@@ -236,7 +292,7 @@ static void end_child(struct family *f, uint32_t line)
 		}
 	}
 	unlink_child(f, line);
-	end_endpoint(f, line, false);
+	line_end_endpoint(f, line, false);
 }
 
 void line_end_children(struct family *f, uint32_t line)
@@ -245,6 +301,18 @@ void line_end_children(struct family *f, uint32_t line)
 
 	while (l->children != LINE_NIL)
 		end_child(f, l->children);
+}
+
+/* Numbers that lie in its ring are nobody's from now on, or a later use of their lines could be accepted here. */
+void line_unlisten(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+
+	line_end_children(f, line);
+	if (l->backlog)
+		memset(l->backlog, 0xff, EXTENT_MIN);
+	if (l->shadowed)
+		shadows_end(f, line);
 }
 
 /* A lock whose holder is gone would stay shut for the others. What the holder was copying was not published yet: nothing
@@ -281,8 +349,8 @@ void line_let_go(struct session *s, uint32_t line, bool orderly)
 		}
 		return;
 	}
-	line_end_children(f, line);
-	end_endpoint(f, line, orderly);
+	line_unlisten(f, line);
+	line_end_endpoint(f, line, orderly);
 }
 
 void line_released(struct family *f, uint32_t line)
@@ -290,8 +358,7 @@ void line_released(struct family *f, uint32_t line)
 	struct line_record *l = record(f, line);
 
 	if (l->backlog) {
-		extents_give_back(&f->extents, f->fds.data, l->backlog, EXTENT_MIN, f->server->config.quota.data_warm);
-		f->user->data -= EXTENT_MIN;
+		give_back(f, l->backlog, EXTENT_MIN);
 		l->backlog = NULL;
 	}
 	if (l->use == LINE_LEAVING)
@@ -299,27 +366,7 @@ void line_released(struct family *f, uint32_t line)
 	family_settle(f);
 }
 
-/* ---- memory ---- */
-
-static uint8_t *lend(struct family *f, uint32_t want, uint32_t *size)
-{
-	const struct server_quota *quota = &f->server->config.quota;
-	uint64_t most = quota->data;
-	uint8_t *base;
-
-	if (f->user->uid != 0) {
-		uint64_t left = quota->data_per_uid > f->user->data ? quota->data_per_uid - f->user->data : 0;
-
-		if (f->extents.lent + left < most)
-			most = f->extents.lent + left;
-	}
-	base = extents_lend_or_null(&f->extents, want, most, size);
-	if (base)
-		f->user->data += *size;
-	else
-		f->server->stats.lend_refused++;
-	return base;
-}
+/* ---- what the stack asks for ---- */
 
 static void publish_extent(struct family *f, struct line_ring *ring, const uint8_t *base, uint32_t size, uint32_t from)
 {
@@ -360,7 +407,7 @@ static bool find(struct server *s, uint64_t owner, struct family **f, uint32_t *
 {
 	*f = family_of(s, owner);
 	*line = (uint32_t)owner;
-	return *f && *line < (*f)->lines_top;
+	return *f && line_is_here(*f, *line);
 }
 
 bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint32_t want, uint32_t from, struct ring_extent *extent)
@@ -392,8 +439,14 @@ void lines_give_back(void *context, ep_id ep, uint64_t owner, enum ep_side side,
 		return;
 	retire_extent(f, side == EP_SEND ? &region_line(&f->region, line)->send : &region_line(&f->region, line)->receive,
 		extent.base);
-	extents_give_back(&f->extents, f->fds.data, extent.base, extent.size, f->server->config.quota.data_warm);
-	f->user->data -= extent.size;
+	give_back(f, extent.base, extent.size);
+}
+
+static bool takes_children(struct family *f, uint32_t line, ep_id listener)
+{
+	const struct line_record *l = record(f, line);
+
+	return l->ep == listener && ((l->use == LINE_USED && l->backlog) || l->use == LINE_SHADOW);
 }
 
 /* Called in the middle of a turn of the stack: what needs the stack (names) and what programs may see waits for publish. */
@@ -404,8 +457,7 @@ bool lines_adopt(void *context, ep_id listener, uint64_t listener_owner, ep_id c
 	struct family *f;
 	uint32_t at, line = LINE_NIL;
 
-	if (find(host->server, listener_owner, &f, &at) && record(f, at)->ep == listener && record(f, at)->use == LINE_USED &&
-		record(f, at)->backlog)
+	if (find(host->server, listener_owner, &f, &at) && takes_children(f, at, listener))
 		line = line_allocate(f);
 	if (line == LINE_NIL) {
 		host->server->stats.adopt_refused++;

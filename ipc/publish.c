@@ -13,7 +13,7 @@ static struct line_record *find(struct server *s, uint64_t owner, struct family 
 {
 	*f = family_of(s, owner);
 	*line = (uint32_t)owner;
-	return *f && *line < (*f)->lines_top ? &(*f)->lines[*line] : NULL;
+	return *f && line_is_here(*f, *line) ? line_record(*f, *line) : NULL;
 }
 
 static unsigned collect(struct server *s, struct stack *stack)
@@ -40,11 +40,21 @@ static unsigned collect(struct server *s, struct stack *stack)
 	return all;
 }
 
-/* An adopted child: its names, then its number in the listener's ring. */
+void line_announce(struct family *f, uint32_t listener, uint32_t child)
+{
+	struct line_record *l = line_record(f, listener);
+	uint32_t *ring = (uint32_t *)(void *)l->backlog;
+
+	ring[l->backlog_head % BACKLOG_MAX] = child;
+	l->backlog_head++;
+	atomic_store_explicit(&region_line(&f->region, listener)->receive_head, l->backlog_head, memory_order_release);
+	line_changed(f, listener, EP_READABLE);
+}
+
+/* An adopted child: its names, then its number in the listener's ring, here or at the listener's home. */
 static void announce(struct family *f, uint32_t line)
 {
-	struct line_record *l = &f->lines[line], *parent = &f->lines[l->parent];
-	uint32_t *ring = (uint32_t *)(void *)parent->backlog;
+	struct line_record *l = line_record(f, line);
 	int64_t oob_inline;
 
 	l->newborn = false;
@@ -53,15 +63,15 @@ static void announce(struct family *f, uint32_t line)
 	if (ep_get(f->host->stack, l->ep, EP_OOB_INLINE, &oob_inline) < 0)
 		oob_inline = 0;
 	line_set_state(f, line, LINE_OPEN | LINE_STREAM | LINE_BOUND | LINE_CONNECTED | (oob_inline ? LINE_OOB_INLINE : 0), 0);
-	ring[parent->backlog_head % BACKLOG_MAX] = line;
-	parent->backlog_head++;
-	atomic_store_explicit(&region_line(&f->region, l->parent)->receive_head, parent->backlog_head, memory_order_release);
-	line_changed(f, l->parent, EP_READABLE);
+	if (line_record(f, l->parent)->use == LINE_SHADOW)
+		shadows_child(f, line);
+	else
+		line_announce(f, l->parent, line);
 }
 
 static void lend_first(struct family *f, uint32_t line)
 {
-	const struct line_record *l = &f->lines[line];
+	const struct line_record *l = line_record(f, line);
 
 	if (l->type == EP_STREAM && !(l->state & LINE_LISTENING) &&
 		atomic_load_explicit(&region_line(&f->region, line)->send.epoch, memory_order_relaxed) == 0)
@@ -75,19 +85,19 @@ static void publish_urgent(struct family *f, uint32_t line, uint32_t *set)
 	struct sock_line *shared = region_line(&f->region, line);
 	uint32_t index;
 
-	if (!ep_urgent_index(stack, f->lines[line].ep, &index))
+	if (!ep_urgent_index(stack, line_record(f, line)->ep, &index))
 		return;
 	atomic_store_explicit(&shared->urgent_index, index, memory_order_relaxed);
 	*set |= LINE_MARK;
 	/* POLLPRI is told when the byte itself is there, not when it is announced (as Linux). */
-	if (ep_ready(stack, f->lines[line].ep) & EP_URGENT &&
+	if (ep_ready(stack, line_record(f, line)->ep) & EP_URGENT &&
 		(int32_t)(atomic_load_explicit(&shared->receive_head, memory_order_relaxed) - index) > 0)
 		*set |= LINE_URGENT;
 }
 
 static void publish_line(struct family *f, uint32_t line)
 {
-	struct line_record *l = &f->lines[line];
+	struct line_record *l = line_record(f, line);
 	struct sock_line *shared = region_line(&f->region, line);
 	uint32_t mask = l->changed, set = 0, clear = 0;
 	int error;
@@ -179,7 +189,7 @@ static void wake_lanes(struct server *s)
 
 		lane->touched = false;
 		s->stats.wakes +=
-			doorbell_wake_if_asleep(&lane_words(&session->family->region, session->number, lane->index)->sleeps);
+			doorbell_wake_if_asleep(&lane_words(&session->family->region, session->seat, lane->index)->sleeps);
 	}
 	s->lanes.n = 0;
 }
@@ -206,5 +216,6 @@ unsigned server_publish(struct server *s)
 	}
 	session_bury(s);
 	connections_bury(s);
+	cores_flush(s);
 	return work;
 }

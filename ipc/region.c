@@ -13,9 +13,14 @@
 /* A page of the daemon's own lies before the shared area; programs leave it unmapped. */
 #define REGION_GUARD REGION_PAGE
 
-static uint64_t shared_bytes(uint32_t lines)
+static uint64_t lines_at(uint32_t cores)
 {
-	uint64_t n = REGION_LINES_AT + (uint64_t)lines * sizeof(struct sock_line);
+	return REGION_PAGE + cores * REGION_CORE_BYTES;
+}
+
+static uint64_t shared_bytes(uint32_t lines, uint32_t cores)
+{
+	uint64_t n = lines_at(cores) + (((uint64_t)(cores - 1) << LINE_CORE_SHIFT) + lines) * sizeof(struct sock_line);
 
 	return (n + REGION_PAGE - 1) & ~(uint64_t)(REGION_PAGE - 1);
 }
@@ -71,7 +76,7 @@ static int map_all(struct region *r, const struct region_fds *fds, int constants
 	return -ENOMEM;
 }
 
-static void write_constants(const struct region *r, uint32_t lanes, uint32_t waitsets)
+static void write_constants(const struct region *r, const struct region_sizes *sizes)
 {
 	struct region_constants *c = region_constants(r);
 
@@ -79,8 +84,9 @@ static void write_constants(const struct region *r, uint32_t lanes, uint32_t wai
 	c->version = REGION_VERSION;
 	c->lines = r->lines;
 	c->data_pages = (uint32_t)(r->data_size / REGION_PAGE);
-	c->lanes = lanes;
-	c->waitsets = waitsets;
+	c->lanes = sizes->lanes;
+	c->waitsets = sizes->waitsets;
+	c->cores = r->cores;
 	lane_write_constants(r->constants + CONSTANTS_REQUESTS * REGION_PAGE, "requests", REQUEST_SLOTS);
 	lane_write_constants(r->constants + CONSTANTS_REPLIES * REGION_PAGE, "replies", REPLY_SLOTS);
 	lane_write_constants(r->constants + CONSTANTS_EVENTS * REGION_PAGE, "events", EVENT_SLOTS);
@@ -104,19 +110,23 @@ static long file_size(int fd)
 	return raw_call3(SYS_lseek, fd, 0, 2 /* SEEK_END */);
 }
 
-int region_create(struct region *r, struct region_fds *fds, uint32_t lines, uint64_t data_size, uint32_t lanes, uint32_t waitsets)
+int region_create(struct region *r, struct region_fds *fds, const struct region_sizes *sizes)
 {
 	int rc;
 
-	*r = (struct region){ .shared_size = shared_bytes(lines), .data_size = data_size, .lines = lines, .daemon = true };
+	*r = (struct region){
+		.shared_size = shared_bytes(sizes->lines, sizes->cores), .data_size = sizes->data, .lines = sizes->lines,
+		.cores = sizes->cores, .daemon = true,
+	};
 	fds->constants = make_memfd("light-constants", CONSTANTS_PAGES * REGION_PAGE);
 	fds->shared = make_memfd("light-shared", r->shared_size);
-	fds->data = make_memfd("light-data", data_size);
+	fds->data = make_memfd("light-data", r->data_size);
 	rc = fds->constants < 0 ? fds->constants : fds->shared < 0 ? fds->shared : fds->data < 0 ? fds->data : 0;
 	if (rc == 0)
 		rc = map_all(r, fds, PROT_READ | PROT_WRITE);
 	if (rc == 0) {
-		write_constants(r, lanes, waitsets);
+		r->line_base = r->shared + lines_at(r->cores);
+		write_constants(r, sizes);
 		/* Our writable mapping of the constants stays; nobody can make another (memfd_create(2)). */
 		rc = seal(fds->constants, F_SEAL_FUTURE_WRITE);
 		rc = rc ? rc : seal(fds->shared, 0);
@@ -146,11 +156,14 @@ int region_attach(struct region *r, const struct region_fds *fds)
 		return rc;
 	c = region_constants(r);
 	r->lines = c->lines;
-	if (c->magic != REGION_MAGIC || c->version != REGION_VERSION || shared_bytes(c->lines) != r->shared_size ||
+	r->cores = c->cores;
+	if (c->magic != REGION_MAGIC || c->version != REGION_VERSION || c->cores == 0 || c->cores > REGION_CORES ||
+		c->lines > LINE_INDEX + 1 || shared_bytes(c->lines, c->cores) != r->shared_size ||
 		(uint64_t)c->data_pages * REGION_PAGE != r->data_size) {
 		region_unmap(r);
 		return -EPROTO;
 	}
+	r->line_base = r->shared + lines_at(r->cores);
 	return 0;
 }
 
@@ -165,15 +178,15 @@ void region_unmap(struct region *r)
 	r->constants = r->data = r->shared = NULL;
 }
 
-int region_map_lane(const struct region *r, uint32_t session, uint32_t lane)
+int region_map_lane(const struct region *r, uint32_t seat, uint32_t lane)
 {
-	uint64_t at = region_lane_at(session, lane);
+	uint64_t at = region_lane_at(seat, lane);
 	int rc = map_constants_at(r, CONSTANTS_REQUESTS, at);
 
 	return rc ? rc : map_constants_at(r, CONSTANTS_REPLIES, at + (1 + LANE_REQUEST_PAGES) * REGION_PAGE);
 }
 
-int region_map_waitset(const struct region *r, uint32_t session, uint32_t waitset)
+int region_map_waitset(const struct region *r, uint32_t seat, uint32_t waitset)
 {
-	return map_constants_at(r, CONSTANTS_EVENTS, region_waitset_at(session, waitset));
+	return map_constants_at(r, CONSTANTS_EVENTS, region_waitset_at(seat, waitset));
 }

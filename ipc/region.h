@@ -22,9 +22,10 @@
 
 #define REGION_PAGE 4096u
 #define REGION_MAGIC 0x4c696768u /* "Ligh" */
-#define REGION_VERSION 1u
+#define REGION_VERSION 2u
 
 enum {
+	REGION_CORES = 16,      /* of the daemon's */
 	REGION_SESSIONS = 256,  /* processes of a family */
 	REGION_LANES = 256,     /* of a session */
 	REGION_WAITSETS = 256,  /* of a session */
@@ -40,9 +41,10 @@ enum { CONSTANTS_HEAD, CONSTANTS_HOST, CONSTANTS_REQUESTS, CONSTANTS_REPLIES, CO
 
 struct region_constants {
 	uint32_t magic, version;
-	uint32_t lines;        /* how many struct sock_line there are */
+	uint32_t lines;        /* how many struct sock_line there are on each core */
 	uint32_t data_pages;
 	uint32_t lanes, waitsets;  /* a session may have */
+	uint32_t cores;
 };
 
 /* ---- shared ---- */
@@ -51,13 +53,13 @@ struct region_constants {
 struct family_page {
 	/* A robust futex that the daemon's thread holds: when it dies, however it dies, the kernel sets FUTEX_OWNER_DIED. */
 	_Alignas(64) _Atomic uint32_t alive;
-	/* 1: the daemon sleeps or is about to: ring the family's eventfd after posting. */
-	_Alignas(64) _Atomic uint32_t daemon_sleeps;
+	/* 1: that core of the daemon sleeps or is about to: ring its eventfd after posting. */
+	struct { _Alignas(64) _Atomic uint32_t sleeps; } core[REGION_CORES];
 };
 
 #define SESSION_WORDS (REGION_LANES / 64)
 
-/* One page a session. */
+/* One page a session and core: of its number s on core k the seat is region_seat(k, s). */
 struct session_page {
 	/* The program sets a lane's bit after it enqueued requests there, `control` after it changed lanes_wanted or waitsets_wanted. The
 	 * daemon takes them by exchange. */
@@ -85,29 +87,48 @@ struct lane_words {
 /* How its threads sleep, as bits: some on the word itself, some in the kernel on the set's pipe. */
 enum { WAITSET_AWAKE = 0, WAITSET_FUTEX = 1, WAITSET_PIPE = 2 };
 
-/* Behind the elements of a waitset's events. */
+/* Behind the elements of a waitset's events. Each core has a ring of its own; how a waitset sleeps is said once, at core 0. */
 struct waitset_words {
-	_Alignas(64) _Atomic uint32_t sleeps;  /* WAITSET_*; futex */
-	_Atomic uint32_t rings;                /* bytes that the daemon ever wrote into the pipe */
-	_Atomic uint32_t wants_room;           /* 1: the ring was full and the daemon sleeps: ring it when some are taken */
+	_Alignas(64) _Atomic uint32_t sleeps;  /* core 0: WAITSET_*; futex */
+	_Atomic uint32_t rings;                /* core 0: bytes that the daemon ever wrote into the pipe */
+	_Atomic uint32_t wants_room;           /* 1: the ring was full and the daemon's core sleeps: ring it when some are taken */
 };
 
 struct region {
 	uint8_t *constants, *shared, *data;
+	uint8_t *line_base;
 	uint64_t shared_size, data_size;
-	uint32_t lines;
+	uint32_t lines, cores;
 	bool daemon;
 };
 
-/* Where things lie in the shared area. */
+/* Where things lie in the shared area: the family's page; for each core its session pages, lanes and waitsets; the lines, those of
+ * core k from number k << LINE_CORE_SHIFT on. The room between is address space alone. */
 #define LANE_REQUEST_PAGES 3u
 #define LANE_REPLY_PAGES 1u
 #define LANE_PAGES (1u + LANE_REQUEST_PAGES + 1u + LANE_REPLY_PAGES)
 #define WAITSET_PAGES 3u
 #define REGION_LANES_AT ((uint64_t)(1 + REGION_SESSIONS) * REGION_PAGE)
 #define REGION_WAITSETS_AT (REGION_LANES_AT + (uint64_t)REGION_SESSIONS * REGION_LANES * LANE_PAGES * REGION_PAGE)
-#define REGION_LINES_AT \
-	(REGION_WAITSETS_AT + (uint64_t)REGION_SESSIONS * REGION_WAITSETS * WAITSET_PAGES * REGION_PAGE)
+#define REGION_CORE_BYTES \
+	(REGION_WAITSETS_AT - REGION_PAGE + (uint64_t)REGION_SESSIONS * REGION_WAITSETS * WAITSET_PAGES * REGION_PAGE)
+#define LINE_CORE_SHIFT 20u
+#define LINE_INDEX ((1u << LINE_CORE_SHIFT) - 1)   /* the bits of a line's number that count those of its core */
+
+static inline uint32_t line_core(uint32_t line)
+{
+	return line >> LINE_CORE_SHIFT;
+}
+
+static inline uint32_t region_seat(uint32_t core, uint32_t session)
+{
+	return core * REGION_SESSIONS + session;
+}
+
+static inline uint64_t region_core_at(uint32_t seat)
+{
+	return seat / REGION_SESSIONS * REGION_CORE_BYTES;
+}
 
 static inline struct region_constants *region_constants(const struct region *r)
 {
@@ -119,25 +140,33 @@ static inline struct family_page *region_family(const struct region *r)
 	return (struct family_page *)(void *)r->shared;
 }
 
-static inline struct session_page *region_session(const struct region *r, uint32_t session)
+static inline struct session_page *region_session(const struct region *r, uint32_t seat)
 {
-	return (struct session_page *)(void *)(r->shared + (uint64_t)(1 + session) * REGION_PAGE);
+	return (struct session_page *)(void *)(r->shared + region_core_at(seat) +
+		(uint64_t)(1 + seat % REGION_SESSIONS) * REGION_PAGE);
 }
 
-/* line < r->lines */
+static inline bool region_has_line(const struct region *r, uint32_t line)
+{
+	return (line & LINE_INDEX) < r->lines && line_core(line) < r->cores;
+}
+
+/* region_has_line(r, line) */
 static inline struct sock_line *region_line(const struct region *r, uint32_t line)
 {
-	return (struct sock_line *)(void *)(r->shared + REGION_LINES_AT + (uint64_t)line * sizeof(struct sock_line));
+	return (struct sock_line *)(void *)(r->line_base + (uint64_t)line * sizeof(struct sock_line));
 }
 
-static inline uint64_t region_lane_at(uint32_t session, uint32_t lane)
+static inline uint64_t region_lane_at(uint32_t seat, uint32_t lane)
 {
-	return REGION_LANES_AT + ((uint64_t)session * REGION_LANES + lane) * LANE_PAGES * REGION_PAGE;
+	return region_core_at(seat) + REGION_LANES_AT +
+	       ((uint64_t)(seat % REGION_SESSIONS) * REGION_LANES + lane) * LANE_PAGES * REGION_PAGE;
 }
 
-static inline uint64_t region_waitset_at(uint32_t session, uint32_t waitset)
+static inline uint64_t region_waitset_at(uint32_t seat, uint32_t waitset)
 {
-	return REGION_WAITSETS_AT + ((uint64_t)session * REGION_WAITSETS + waitset) * WAITSET_PAGES * REGION_PAGE;
+	return region_core_at(seat) + REGION_WAITSETS_AT +
+	       ((uint64_t)(seat % REGION_SESSIONS) * REGION_WAITSETS + waitset) * WAITSET_PAGES * REGION_PAGE;
 }
 
 /* The descriptors of a region, in the order in which they are passed. */
@@ -145,16 +174,22 @@ struct region_fds {
 	int constants, shared, data;
 };
 
+struct region_sizes {
+	uint32_t lines;            /* of a core */
+	uint64_t data;             /* bytes, of all cores together */
+	uint32_t lanes, waitsets;  /* of a session */
+	uint32_t cores;            /* 1..REGION_CORES */
+};
 /* The daemon's: makes, sizes and seals the three, writes the constants, maps all writable. The page before the shared area is
- * private memory of the daemon's (doorbell.c's robust list). */
-int region_create(struct region *, struct region_fds *, uint32_t lines, uint64_t data_size, uint32_t lanes, uint32_t waitsets);
+ * private memory of the daemon's (family.c's robust list). */
+int region_create(struct region *, struct region_fds *, const struct region_sizes *);
 /* The program's: maps the three; the descriptors may be closed afterwards. -EPROTO: not what the daemon makes. */
 int region_attach(struct region *, const struct region_fds *);
 void region_unmap(struct region *);
 
 /* Maps the constants of a lane's or waitset's rings before their index pages; needs no descriptor. Once is enough, again
  * does no harm. */
-int region_map_lane(const struct region *, uint32_t session, uint32_t lane);
-int region_map_waitset(const struct region *, uint32_t session, uint32_t waitset);
+int region_map_lane(const struct region *, uint32_t seat, uint32_t lane);
+int region_map_waitset(const struct region *, uint32_t seat, uint32_t waitset);
 
 #endif

@@ -21,7 +21,7 @@ static struct sock_line *shared_of(const struct session *s, uint32_t line)
 
 static struct line_record *record_of(const struct session *s, uint32_t line)
 {
-	return &s->family->lines[line];
+	return line_record(s->family, line);
 }
 
 static ep_id ep_of(const struct session *s, const struct request *q)
@@ -73,6 +73,7 @@ static bool may_use(struct session *s, uint32_t line)
 		return true;
 	case LINE_FREE:
 	case LINE_LEAVING:
+	case LINE_SHADOW:
 		break;
 	}
 	return false;
@@ -89,7 +90,8 @@ static int do_nothing(struct session *s, const struct request *q, struct reply *
 static int do_bind(struct session *s, const struct request *q, struct reply *a)
 {
 	struct ep_name name = { .addr = q->addr, .port = q->port };
-	int rc = ep_bind(stack_of(s), ep_of(s, q), &name);
+	const struct server *server = s->family->server;
+	int rc = q->port && q->port % server->cores_n != server->core ? -EXDEV : ep_bind(stack_of(s), ep_of(s, q), &name);
 
 	(void)a;
 	if (rc)
@@ -101,10 +103,9 @@ static int do_bind(struct session *s, const struct request *q, struct reply *a)
 
 static int do_listen(struct session *s, const struct request *q, struct reply *a)
 {
-	uint32_t backlog = q->a < BACKLOG_MAX - 1 ? q->a : BACKLOG_MAX - 1;
+	uint32_t backlog = shadows_backlog(s->family->server, q->a);
 	int rc;
 
-	(void)a;
 	if (record_of(s, q->line)->type != EP_STREAM)
 		return -EOPNOTSUPP;
 	if (record_of(s, q->line)->state & (LINE_CONNECTED | LINE_CONNECTING))
@@ -116,6 +117,8 @@ static int do_listen(struct session *s, const struct request *q, struct reply *a
 		return rc;
 	line_names(s->family, q->line);
 	line_set_state(s->family, q->line, LINE_BOUND | LINE_LISTENING, LINE_HANGUP | LINE_READ_CLOSED | LINE_WRITE_CLOSED);
+	if (s->family->server->cores_n > 1)
+		shadows_stand(s, q->line, backlog, a);
 	return 0;
 }
 
@@ -224,7 +227,7 @@ static int do_shutdown(struct session *s, const struct request *q, struct reply 
 	if (q->a < EP_SHUT_READ || q->a > EP_SHUT_BOTH)
 		return -EINVAL;
 	if (record_of(s, q->line)->state & LINE_LISTENING && q->a & EP_SHUT_READ)
-		line_end_children(f, q->line);
+		line_unlisten(f, q->line);
 	rc = ep_shutdown(stack_of(s), ep_of(s, q), (enum ep_how)q->a);
 	if (rc)
 		return rc;
@@ -257,9 +260,11 @@ static int do_close(struct session *s, const struct request *q, struct reply *a)
 
 static int do_set(struct session *s, const struct request *q, struct reply *a)
 {
-	int rc = q->a < EP_OPTIONS ? ep_set(stack_of(s), ep_of(s, q), (enum ep_option)q->a, q->value) : -ENOPROTOOPT;
+	int rc = q->a < EP_OPTIONS && q->a != EP_SHADOW ? ep_set(stack_of(s), ep_of(s, q), (enum ep_option)q->a, q->value) : -ENOPROTOOPT;
 
 	(void)a;
+	if (rc == 0 && s->family->server->cores_n > 1)
+		shadows_option(s->family, q->line, (enum ep_option)q->a, q->value);
 	if (rc == 0 && q->a == EP_OOB_INLINE)
 		line_set_state(s->family, q->line, q->value ? LINE_OOB_INLINE : 0, q->value ? 0 : LINE_OOB_INLINE);
 	if (rc == 0 && q->a == EP_SEND_BUFFER) {
@@ -352,7 +357,7 @@ static handler *const handlers[REQ_OPS] = {
 static int info(struct lane *lane, const struct request *q)
 {
 	struct session *s = lane->session;
-	struct lane_words *words = lane_words(&s->family->region, s->number, lane->index);
+	struct lane_words *words = lane_words(&s->family->region, s->seat, lane->index);
 	struct ep_info out;
 	char cc[16] = "";
 	int rc = ep_info(stack_of(s), ep_of(s, q), &out);
@@ -390,7 +395,7 @@ static int carry_out(struct lane *lane, const struct request *q, struct reply *a
 		session_fill_stock(s);   /* who finds its stock empty asks so */
 		return 0;
 	}
-	if (q->op == 0 || q->op >= REQ_OPS || q->line >= s->family->lines_top) {
+	if (q->op == 0 || q->op >= REQ_OPS || !line_is_here(s->family, q->line)) {
 		if (q->op == REQ_WAITSET_FREE)
 			return 0;
 		session_violation(s, "an impossible request");
@@ -405,12 +410,12 @@ static int carry_out(struct lane *lane, const struct request *q, struct reply *a
 	return handlers[q->op] ? handlers[q->op](s, q, a) : -EOPNOTSUPP;
 }
 
-static void answer(struct lane *lane, const struct reply *a)
+void lane_answer(struct lane *lane, const struct reply *a)
 {
 	struct session *s = lane->session;
 	struct server *server = s->family->server;
 
-	if (lane_put(lane_replies(&s->family->region, s->number, lane->index), &lane->put, a, sizeof(*a)) <= 0) {
+	if (lane_put(lane_replies(&s->family->region, s->seat, lane->index), &lane->put, a, sizeof(*a)) <= 0) {
 		session_violation(s, "a lane without room for replies");
 		return;
 	}
@@ -422,13 +427,14 @@ static void answer(struct lane *lane, const struct reply *a)
 unsigned lane_drain(struct lane *lane)
 {
 	struct session *s = lane->session;
-	struct rte_ring *ring = lane_requests(&s->family->region, s->number, lane->index);
+	struct rte_ring *ring = lane_requests(&s->family->region, s->seat, lane->index);
 	uint64_t bit = UINT64_C(1) << (lane->index % 64);
 	struct request batch[BATCH];
 	unsigned done = 0;
 	int n, i;
 
 	s->again[lane->index / 64] &= ~bit;
+	s->reading = lane->index;
 	do {
 		n = lane_take(ring, &lane->taken, batch, sizeof(batch[0]), BATCH);
 		for (i = 0; i < n && s->state == SESSION_LIVE; i++) {
@@ -436,7 +442,7 @@ unsigned lane_drain(struct lane *lane)
 
 			a.result = carry_out(lane, &batch[i], &a);
 			if (a.tag && s->state == SESSION_LIVE)
-				answer(lane, &a);
+				lane_answer(lane, &a);
 		}
 		done += n > 0 ? (unsigned)n : 0;
 	} while (n == (int)BATCH && done < LANE_MOST && s->state == SESSION_LIVE);

@@ -114,6 +114,9 @@ int server_new(const struct server_config *config, struct server **out)
 	TAILQ_INIT(&s->sessions);
 	TAILQ_INIT(&s->ending);
 	TAILQ_INIT(&s->dead);
+	TAILQ_INIT(&s->leaving);
+	TAILQ_INIT(&s->rounds);
+	s->cores_n = 1;
 	TAILQ_INIT(&s->connections);
 	TAILQ_INIT(&s->dead_connections);
 	s->numbers = calloc(s->config.quota.families, sizeof(struct family *));
@@ -155,7 +158,7 @@ int server_connect(struct server *s, uid_t uid, int *fd)
 
 static unsigned session_turn(struct session *s)
 {
-	struct session_page *page = region_session(&s->family->region, s->number);
+	struct session_page *page = region_session(&s->family->region, s->seat);
 	unsigned word, work = 0;
 
 	session_control(s);
@@ -184,6 +187,8 @@ unsigned server_turn(struct server *s, nsec now)
 		s->look = false;
 		work += connections_turn(s);
 	}
+	if (s->cores)
+		work += cores_turn(s);
 	s->turn++;
 	s->stats.turns++;
 	for (session = TAILQ_FIRST(&s->sessions); session; session = next) {
@@ -198,7 +203,7 @@ unsigned server_turn(struct server *s, nsec now)
 
 static bool session_waits(const struct session *s)
 {
-	const struct session_page *page = region_session(&s->family->region, s->number);
+	const struct session_page *page = region_session(&s->family->region, s->seat);
 	unsigned word;
 
 	if (s->state != SESSION_LIVE)
@@ -218,8 +223,12 @@ bool server_sleep_begin(struct server *s)
 
 	s->asleep = true;
 	LIST_FOREACH(f, &s->families, node)
-		atomic_store_explicit(&region_family(&f->region)->daemon_sleeps, 1, memory_order_relaxed);
+		atomic_store_explicit(&region_family(&f->region)->core[s->core].sleeps, 1, memory_order_relaxed);
+	if (s->cores)
+		cores_sleep(s);
 	doorbell_fence();
+	if (s->cores && !cores_quiet(s))
+		return false;
 	if (s->changes.n || s->lanes.n || s->rung.n || !TAILQ_EMPTY(&s->ending) || !TAILQ_EMPTY(&s->dead) || !waitsets_want_room(s))
 		return false;
 	TAILQ_FOREACH(session, &s->sessions, node)
@@ -249,7 +258,9 @@ void server_sleep_end(struct server *s)
 	struct family *f;
 
 	LIST_FOREACH(f, &s->families, node)
-		atomic_store_explicit(&region_family(&f->region)->daemon_sleeps, 0, memory_order_relaxed);
+		atomic_store_explicit(&region_family(&f->region)->core[s->core].sleeps, 0, memory_order_relaxed);
+	if (s->cores)
+		cores_awake(s);
 	s->asleep = false;
 	s->look = true;
 }
@@ -258,10 +269,11 @@ void server_sleep_end(struct server *s)
 
 static void stop_lines(struct family *f)
 {
-	uint32_t line;
+	uint32_t i;
 
-	for (line = 0; line < f->lines_top; line++) {
-		struct line_record *l = &f->lines[line];
+	for (i = 0; i < f->lines_top; i++) {
+		struct line_record *l = &f->lines[i];
+		uint32_t line = line_number(f, i);
 
 		if (l->use != LINE_USED && l->use != LINE_WAITING)
 			continue;
@@ -281,7 +293,8 @@ void server_stop(struct server *s)
 		return;
 	s->stopped = true;
 	LIST_FOREACH(f, &s->families, node) {
-		family_end(f);
+		if (s->core == 0)
+			family_end(f);
 		stop_lines(f);
 	}
 	server_publish(s);
@@ -289,6 +302,12 @@ void server_stop(struct server *s)
 		session_end(session, false, NULL);
 	while (!TAILQ_EMPTY(&s->ending))
 		session_ending_step(s);
+	/* The other cores' threads have ended: nothing more will be heard of them. */
+	TAILQ_FOREACH(session, &s->leaving, node)
+		session->elsewhere = 0;
+	TAILQ_CONCAT(&s->dead, &s->leaving, node);
+	LIST_FOREACH(f, &s->families, node)
+		f->elsewhere = 0;
 	server_publish(s);
 	while ((c = TAILQ_FIRST(&s->connections)))
 		connection_close(s, c);
@@ -314,6 +333,7 @@ void server_free(struct server *s)
 		s->hosts = host->next;
 		free(host);
 	}
+	cores_free(s);
 	free(s->changes.items);
 	free(s->lanes.items);
 	free(s->full.items);

@@ -57,7 +57,7 @@ struct server_config {
 	gid_t group;              /* of the socket's file; (gid_t)-1: as it comes */
 	struct server_quota quota;
 	uint64_t daemon_cores;    /* bitmask of the CPUs that the daemon polls on; 0: not pinned, programs do not spin long */
-	void (*log)(void *context, const char *line);   /* may be NULL; without newline */
+	void (*log)(void *context, const char *line);   /* may be NULL; without newline; called by the threads of all cores */
 	void *log_context;
 	/* Answers a question: 0, or -errno which the asker gets with whatever was added. May be NULL. */
 	int (*control)(void *context, const struct server_question *, struct server_answer *);
@@ -121,6 +121,10 @@ struct server_stats {
 	uint64_t lend_refused, adopt_refused, events_deferred;
 };
 void server_stats(const struct server *, struct server_stats *);
+/* Any core's as it last published them (at least when it sleeps), asked on core 0. Families and sessions are counted on each core:
+ * every core knows all of them. The rest adds up. */
+void server_core_stats(const struct server *, unsigned core, struct server_stats *);
+unsigned server_cores(const struct server *);
 
 struct server_session_info {
 	uint32_t family, session;

@@ -7,10 +7,11 @@
 
 #define ENDING_LINES 1024u  /* let go of in a turn */
 #define ENDING_LOOKS 65536u /* looked at in a turn */
+#define DRAINS 4u           /* batches of a lane: more than it holds, but no end is not possible */
 
 static struct session_page *page_of(const struct session *s)
 {
-	return region_session(&s->family->region, s->number);
+	return region_session(&s->family->region, s->seat);
 }
 
 /* The numbers go round, so that a number is not used again at once. */
@@ -45,18 +46,22 @@ static void clear_page(struct session_page *page)
 	atomic_store(&page->ended, 0);
 }
 
-int session_new(struct family *f, struct connection *c, struct session **out)
+int session_new(struct family *f, struct connection *c, uint32_t number, struct session **out)
 {
-	uint32_t number = free_number(f), i;
 	struct session *s;
+	uint32_t i;
 
-	if (number == NOBODY || f->sessions_n >= f->server->config.quota.sessions)
+	if (number == NOBODY)
+		number = free_number(f);
+	if (number == NOBODY || f->sessions[number] || f->sessions_n >= f->server->config.quota.sessions)
 		return -EAGAIN;   /* as fork(2) at RLIMIT_NPROC */
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->family = f;
 	s->number = number;
+	s->seat = region_seat(f->server->core, number);
+	s->serial = ++f->server->serial;
 	s->connection = c;
 	s->pid = c ? c->pid : 0;
 	for (i = 0; i < REGION_LANES; i++)
@@ -88,8 +93,8 @@ void session_fill_stock(struct session *s)
 		line = line_allocate(s->family);
 		if (line == LINE_NIL)
 			return;
-		s->family->lines[line].use = LINE_GRANTED;
-		s->family->lines[line].session = s->number;
+		line_record(s->family, line)->use = LINE_GRANTED;
+		line_record(s->family, line)->session = s->number;
 		s->lines++;
 		s->stock[i] = line + 1;
 		atomic_store_explicit(&page->stock[i], line + 1, memory_order_release);
@@ -99,35 +104,35 @@ void session_fill_stock(struct session *s)
 /* A word on the socket overtakes what was posted before it: what a program accepted, opened or closed just now must count. */
 static void drain(struct session *s)
 {
-	uint32_t i;
+	uint32_t i, times;
 
 	for (i = 0; i < REGION_LANES && s->state == SESSION_LIVE; i++)
-		if (s->lanes[i].open)
-			while (lane_drain(&s->lanes[i]) && s->again[i / 64] >> (i % 64) & 1)
-				continue;
+		for (times = 0; s->lanes[i].open && times < DRAINS; times++)
+			if (!lane_drain(&s->lanes[i]) || !(s->again[i / 64] >> (i % 64) & 1))
+				break;
 }
 
-int session_fork(struct session *parent, struct connection *c, struct session **child)
+int session_fork(struct session *parent, struct connection *c, uint32_t number, struct session **child)
 {
 	struct family *f = parent->family;
-	uint32_t line, left;
+	uint32_t i, left;
 	int rc;
 
 	drain(parent);
 	if (parent->state != SESSION_LIVE)
 		return -ECONNRESET;
 	left = parent->lines;
-	rc = session_new(f, c, child);
+	rc = session_new(f, c, number, child);
 	if (rc)
 		return rc;
-	for (line = 0; line < f->lines_top && left; line++) {
-		struct line_record *l = &f->lines[line];
+	for (i = 0; i < f->lines_top && left; i++) {
+		struct line_record *l = &f->lines[i];
 
 		if (l->use == LINE_GRANTED && l->session == parent->number)
 			left--;
 		if (l->use != LINE_USED || !holds(l, parent->number))
 			continue;
-		line_hold(*child, line);
+		line_hold(*child, line_number(f, i));
 		left--;
 	}
 	f->server->stats.forked++;
@@ -142,15 +147,15 @@ static int lane_open(struct session *s, uint32_t index)
 	struct lane *lane = &s->lanes[index];
 
 	if (!lane->mapped) {
-		int rc = region_map_lane(r, s->number, index);
+		int rc = region_map_lane(r, s->seat, index);
 
 		if (rc)
 			return rc;
 		lane->mapped = true;
 	}
-	lane_reset(lane_requests(r, s->number, index));
-	lane_reset(lane_replies(r, s->number, index));
-	atomic_store(&lane_words(r, s->number, index)->sleeps, 0);
+	lane_reset(lane_requests(r, s->seat, index));
+	lane_reset(lane_replies(r, s->seat, index));
+	atomic_store(&lane_words(r, s->seat, index)->sleeps, 0);
 	lane->taken = lane->put = 0;
 	lane->open = true;
 	s->lanes_open[index / 64] |= UINT64_C(1) << (index % 64);
@@ -222,12 +227,13 @@ static void tell_ended(struct session *s)
 	uint32_t i;
 
 	atomic_store(&page->ended, 1);
+	atomic_store(&region_session(r, s->number)->ended, 1);   /* the one that programs look at */
 	doorbell_fence();
 	doorbell_wake_if_asleep(&page->opened_sleeps);
 	for (i = 0; i < REGION_LANES; i++) {
 		if (!s->lanes[i].open)
 			continue;
-		doorbell_wake_if_asleep(&lane_words(r, s->number, i)->sleeps);
+		doorbell_wake_if_asleep(&lane_words(r, s->seat, i)->sleeps);
 		lane_close(s, i);
 	}
 	for (i = 0; i < REGION_WAITSETS; i++) {
@@ -236,6 +242,19 @@ static void tell_ended(struct session *s)
 		doorbell_wake_if_asleep(&waitset_words(r, s->number, i)->sleeps);
 		waitset_close(s, i);   /* closes its pipe: a hang-up there */
 	}
+}
+
+static void tell_cores(const struct session *s, enum core_word word, uint32_t a, uint32_t b)
+{
+	struct core_message m = core_message(s->family, word);
+
+	m.session = (uint16_t)s->number;
+	m.a = a;
+	m.b = b;
+	if (s->family->server->core == 0)
+		cores_tell(s->family->server, &m);
+	else
+		cores_send(s->family->server, 0, &m);
 }
 
 static void begin_ending(struct session *s, bool orderly)
@@ -250,20 +269,24 @@ static void begin_ending(struct session *s, bool orderly)
 	server->look = true;
 }
 
-void session_end(struct session *s, bool orderly, const char *why)
+/* drained: what it posted before counts, on all cores. */
+static void end(struct session *s, bool orderly, bool drained, const char *why)
 {
 	struct server *server = s->family->server;
+	bool tell = server->core == 0 && s->state == SESSION_LIVE;   /* a ghost's end is known from its heir's */
 
 	if (s->state == SESSION_ENDING || s->state == SESSION_DEAD)
 		return;
 	if (why)
 		server_log(server, "process %d of family %u ends: %s", (int)s->pid, s->family->number, why);
 	if (s->ghost)
-		session_end(s->ghost, orderly, NULL);
+		end(s->ghost, orderly, false, NULL);
 	s->ghost = NULL;
 	tell_ended(s);
 	begin_ending(s, orderly);
 	server->stats.died++;
+	if (tell)
+		tell_cores(s, CORE_END, orderly, drained);
 	if (s->connection) {
 		s->connection->session = NULL;
 		connection_close(server, s->connection);
@@ -271,11 +294,18 @@ void session_end(struct session *s, bool orderly, const char *why)
 	}
 }
 
+void session_end(struct session *s, bool orderly, const char *why)
+{
+	end(s, orderly, false, why);
+}
+
 void session_violation(struct session *s, const char *what)
 {
 	if (s->state != SESSION_LIVE)
 		return;
 	s->family->server->stats.violations++;
+	if (s->family->server->core)
+		tell_cores(s, CORE_VIOLATION, 0, 0);
 	session_end(s, false, what);
 }
 
@@ -283,16 +313,16 @@ void session_violation(struct session *s, const char *what)
 void session_died(struct session *s)
 {
 	drain(s);
-	session_end(s, false, NULL);
+	end(s, false, true, NULL);
 }
 
 void session_goodbye(struct session *s)
 {
 	drain(s);
-	session_end(s, true, NULL);
+	end(s, true, true, NULL);
 }
 
-int session_resume(struct session *s, struct session **fresh)
+int session_resume(struct session *s, uint32_t number, struct session **fresh)
 {
 	struct connection *c = s->connection;
 	int rc;
@@ -302,9 +332,10 @@ int session_resume(struct session *s, struct session **fresh)
 		return -ECONNRESET;
 	if (s->ghost)
 		session_resumed(s);
-	rc = session_new(s->family, c, fresh);
+	rc = session_new(s->family, c, number, fresh);
 	if (rc)
 		return rc;
+	(*fresh)->pid = s->pid;
 	tell_ended(s);
 	s->state = SESSION_GHOST;
 	s->connection = NULL;
@@ -320,6 +351,8 @@ void session_resumed(struct session *s)
 		return;
 	begin_ending(s->ghost, true);
 	s->ghost = NULL;
+	if (s->family->server->core == 0)
+		tell_cores(s, CORE_LET_GO, 0, 0);
 }
 
 /* A child that it claimed without having come to say so is its own, too: it goes with it. */
@@ -327,7 +360,7 @@ static bool claimed_by(const struct session *s, uint32_t line)
 {
 	const struct family *f = s->family;
 
-	return f->lines[line].use == LINE_WAITING && atomic_load(&region_line(&f->region, line)->owner) == s->number + 1;
+	return line_record(f, line)->use == LINE_WAITING && atomic_load(&region_line(&f->region, line)->owner) == s->number + 1;
 }
 
 static unsigned ending_lines(struct session *s)
@@ -336,8 +369,8 @@ static unsigned ending_lines(struct session *s)
 	unsigned gone = 0, looks;
 
 	for (looks = 0; s->cursor < f->lines_top && looks < ENDING_LOOKS && gone < ENDING_LINES; looks++) {
-		uint32_t line = s->cursor++;
-		struct line_record *l = &f->lines[line];
+		uint32_t line = line_number(f, s->cursor++);
+		struct line_record *l = line_record(f, line);
 
 		if (l->use == LINE_GRANTED && l->session == s->number) {
 			s->lines--;
@@ -366,9 +399,23 @@ unsigned session_ending_step(struct server *server)
 	if (s->cursor < s->family->lines_top)
 		return work;
 	TAILQ_REMOVE(&server->ending, s, node);
-	TAILQ_INSERT_TAIL(&server->dead, s, node);
 	s->state = SESSION_DEAD;
+	if (s->elsewhere)
+		TAILQ_INSERT_TAIL(&server->leaving, s, node);
+	else
+		TAILQ_INSERT_TAIL(&server->dead, s, node);
 	return work + 1;
+}
+
+/* Its number is free when no core knows it any more. */
+void session_gone_elsewhere(struct session *s)
+{
+	struct server *server = s->family->server;
+
+	if (s->elsewhere == 0 || --s->elsewhere || s->state != SESSION_DEAD)
+		return;
+	TAILQ_REMOVE(&server->leaving, s, node);
+	TAILQ_INSERT_TAIL(&server->dead, s, node);
 }
 
 static void forget_in(struct vector *v, const void *from, const void *to)
@@ -390,6 +437,8 @@ void session_bury(struct server *server)
 		struct family *f = s->family;
 
 		TAILQ_REMOVE(&server->dead, s, node);
+		if (server->core)
+			tell_cores(s, CORE_GONE, 0, 0);
 		forget_in(&server->lanes, s->lanes, s->lanes + REGION_LANES);
 		for (i = 0; i < REGION_WAITSETS; i++) {
 			if (!s->waitsets[i])

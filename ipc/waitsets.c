@@ -12,15 +12,31 @@
 
 static struct rte_ring *ring_of(const struct waitset_record *w)
 {
-	return waitset_events(&w->session->family->region, w->session->number, w->index);
+	return waitset_events(&w->session->family->region, w->session->seat, w->index);
 }
 
+/* How it sleeps: said once for all cores. */
 static struct waitset_words *words_of(const struct waitset_record *w)
 {
 	return waitset_words(&w->session->family->region, w->session->number, w->index);
 }
 
+/* Whether its ring on this core is full. */
+static _Atomic uint32_t *wants_room(const struct waitset_record *w)
+{
+	return &waitset_words(&w->session->family->region, w->session->seat, w->index)->wants_room;
+}
+
 /* ---- life ---- */
+
+static void pipe_let_go(struct set_pipe *pipe)
+{
+	if (atomic_fetch_sub(&pipe->users, 1) != 1)
+		return;
+	close(pipe->writer);
+	close(pipe->reader);
+	free(pipe);
+}
 
 int waitset_open(struct session *s, uint32_t index)
 {
@@ -30,44 +46,65 @@ int waitset_open(struct session *s, uint32_t index)
 	if (s->waitsets_open[index / 64] >> (index % 64) & 1)
 		return 0;
 	if (!w) {
-		rc = region_map_waitset(&s->family->region, s->number, index);
+		rc = region_map_waitset(&s->family->region, s->seat, index);
 		w = rc ? NULL : calloc(1, sizeof(*w));
 		if (!w)
 			return rc ? rc : -ENOMEM;
 		s->waitsets[index] = w;
 	}
-	*w = (struct waitset_record){ .session = s, .index = index, .pipe = -1 };
+	*w = (struct waitset_record){ .session = s, .index = index };
 	LIST_INIT(&w->watches);
 	TAILQ_INIT(&w->pending);
 	lane_reset(ring_of(w));
-	atomic_store(&words_of(w)->sleeps, WAITSET_AWAKE);
-	atomic_store(&words_of(w)->rings, 0);
+	atomic_store(wants_room(w), 0);
+	/* The program uses it when all cores have opened it. */
+	if (s->family->server->core == 0) {
+		atomic_store(&words_of(w)->sleeps, WAITSET_AWAKE);
+		atomic_store(&words_of(w)->rings, 0);
+	}
 	s->waitsets_open[index / 64] |= UINT64_C(1) << (index % 64);
 	s->family->server->stats.waitsets++;
 	return 0;
 }
 
-int waitset_pipe(struct session *s, uint32_t index, int *read_end)
+int waitset_pipe(struct session *s, uint32_t index, struct set_pipe **out)
 {
+	struct set_pipe *pipe;
 	int ends[2];
 
 	if (index >= REGION_WAITSETS || !(s->waitsets_open[index / 64] >> (index % 64) & 1))
 		return -EBADF;
-	if (s->waitsets[index]->pipe >= 0)
+	if (s->waitsets[index]->pipe)
 		return -EBUSY;
+	pipe = calloc(1, sizeof(*pipe));
+	if (!pipe)
+		return -ENOMEM;
 	/* Not an eventfd: there the program could make our write block, since both would share one open file description. */
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+		free(pipe);
 		return -errno;
-	/* The reading end stays here too: a write to a pipe whose reader died is a SIGPIPE. */
-	s->waitsets[index]->pipe = ends[1];
-	s->waitsets[index]->pipe_reader = ends[0];
-	*read_end = ends[0];
+	}
+	pipe->reader = ends[0];
+	pipe->writer = ends[1];
+	atomic_store(&pipe->users, s->family->server->cores_n);
+	s->waitsets[index]->pipe = pipe;
+	*out = pipe;
+	return 0;
+}
+
+int waitset_take_pipe(struct session *s, uint32_t index, struct set_pipe *pipe)
+{
+	if (!s || !(s->waitsets_open[index / 64] >> (index % 64) & 1) || s->waitsets[index]->pipe) {
+		pipe_let_go(pipe);
+		return -EBADF;
+	}
+	s->waitsets[index]->pipe = pipe;
 	return 0;
 }
 
 static void watch_free(struct family *f, struct watch *watch)
 {
-	struct watch **at = &f->lines[watch->line].watches;
+	struct watch **at = &line_record(f, watch->line)->watches;
 
 	while (*at != watch)
 		at = &(*at)->next;
@@ -82,7 +119,7 @@ static void watch_free(struct family *f, struct watch *watch)
 /* An exclusive watcher goes: what it was told alone, others must hear. */
 static void pass_on(struct family *f, uint32_t line)
 {
-	struct line_record *l = &f->lines[line];
+	struct line_record *l = line_record(f, line);
 
 	if (l->watches && l->use == LINE_USED)
 		line_changed(f, line, ep_ready(f->host->stack, l->ep));
@@ -103,11 +140,9 @@ void waitset_close(struct session *s, uint32_t index)
 		if (exclusive)
 			pass_on(s->family, line);
 	}
-	if (w->pipe >= 0) {
-		close(w->pipe);
-		close(w->pipe_reader);
-	}
-	w->pipe = -1;
+	if (w->pipe)
+		pipe_let_go(w->pipe);
+	w->pipe = NULL;
 	s->waitsets_open[index / 64] &= ~(UINT64_C(1) << (index % 64));
 	s->family->server->stats.waitsets--;
 }
@@ -116,7 +151,7 @@ void waitset_close(struct session *s, uint32_t index)
 
 static struct watch *watch_find(struct family *f, uint32_t line, const struct waitset_record *w)
 {
-	struct watch *watch = f->lines[line].watches;
+	struct watch *watch = line_record(f, line)->watches;
 
 	while (watch && watch->set != w)
 		watch = watch->next;
@@ -141,7 +176,7 @@ int waitset_add(struct session *s, const struct request *q)
 {
 	uint32_t line = q->line, index = q->a;
 	struct family *f = s->family;
-	struct line_record *l = &f->lines[line];
+	struct line_record *l = line_record(f, line);
 	struct waitset_record *w;
 	struct watch *watch;
 
@@ -191,7 +226,7 @@ void waitset_remove(struct session *s, uint32_t line, uint32_t index, uint64_t a
 
 void waitsets_forget_session(struct session *s, uint32_t line)
 {
-	struct watch *watch = s->family->lines[line].watches, *next;
+	struct watch *watch = line_record(s->family, line)->watches, *next;
 
 	for (; watch; watch = next) {
 		next = watch->next;
@@ -202,8 +237,8 @@ void waitsets_forget_session(struct session *s, uint32_t line)
 
 void waitsets_forget_line(struct family *f, uint32_t line)
 {
-	while (f->lines[line].watches)
-		watch_free(f, f->lines[line].watches);
+	while (line_record(f, line)->watches)
+		watch_free(f, line_record(f, line)->watches);
 }
 
 /* ---- events ---- */
@@ -239,7 +274,7 @@ static void rotate(struct line_record *l, struct watch *watch)
 
 void waitsets_tell(struct family *f, uint32_t line, uint32_t mask)
 {
-	struct line_record *l = &f->lines[line];
+	struct line_record *l = line_record(f, line);
 	struct watch *watch, *chosen = sleeping_exclusive(l->watches, mask);
 
 	for (watch = l->watches; watch; watch = watch->next)
@@ -315,10 +350,10 @@ static void ring_pipe(struct waitset_record *w)
 {
 	_Atomic uint32_t *rings = &words_of(w)->rings;
 
-	if (w->pipe < 0)
+	if (!w->pipe)
 		return;
 	atomic_fetch_add(rings, 1);
-	if (write(w->pipe, "", 1) == 1)
+	if (write(w->pipe->writer, "", 1) == 1)
 		return;
 	atomic_fetch_sub(rings, 1);
 	if (errno != EAGAIN)
@@ -355,7 +390,7 @@ bool waitsets_want_room(struct server *s)
 	for (i = 0; i < s->full.n; i++) {
 		struct waitset_record *w = (struct waitset_record *)(uintptr_t)s->full.items[i];
 
-		atomic_store(&words_of(w)->wants_room, 1);
+		atomic_store(wants_room(w), 1);
 	}
 	doorbell_fence();
 	for (i = 0; i < s->full.n && none; i++) {

@@ -14,7 +14,7 @@
 /* ---- place.c ---- */
 /* Decide (once) where the socket lives. 0: Light; PASS: the kernel, done; -errno. */
 int place_for_peer(struct socket *, int fd, const struct ipaddr *to);
-int place_for_address(struct socket *, int fd, const struct ipaddr *local);
+int place_for_address(struct socket *, int fd, const struct ep_name *local);
 int place_light(struct socket *);
 
 /* ---- socket.c ---- */

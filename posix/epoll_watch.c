@@ -262,6 +262,8 @@ void epoll_socket_placed(struct socket *socket)
 
 		epoll_lock(s);
 		w->fresh = true;
+		if (w->leader)
+			leader_of(w)->watched = 0;   /* the line may be another one than before (place.c) */
 		epoll_register(w, number);
 		if (!(w->events & EPOLLET) && !w->fired && epoll_level(w))
 			epoll_make_ready(w);

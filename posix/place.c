@@ -93,10 +93,18 @@ static int place_kernel(struct socket *s, int fd)
 
 /* ---- to Light ---- */
 
-static int give_line(struct socket *s)
+/* A port's sockets live on its home core; without a port any core will do. */
+static int open_line(const struct socket *s, uint16_t port, uint32_t *line)
+{
+	if (port == 0)
+		return client_open(light_session, s->type, line);
+	return client_open_at(light_session, s->type, port % client_cores(light_session), line);
+}
+
+static int give_line(struct socket *s, uint16_t port)
 {
 	uint32_t line;
-	int error = client_open(light_session, s->type, &line);
+	int error = open_line(s, port, &line);
 
 	if (error != 0)
 		return error;
@@ -112,7 +120,7 @@ static int give_line(struct socket *s)
 	return 0;
 }
 
-int place_light(struct socket *s)
+static int place_light_at(struct socket *s, uint16_t port)
 {
 	int error = 0;
 
@@ -120,19 +128,59 @@ int place_light(struct socket *s)
 		return 0;
 	lock_take(&s->lock);
 	if (!is_light(s))
-		error = give_line(s);
+		error = give_line(s, port);
 	lock_give(&s->lock);
 	return error;
 }
 
-static int place(struct socket *s, int fd, bool light)
+int place_light(struct socket *s)
 {
-	int error;
+	return place_light_at(s, 0);
+}
 
-	if (is_light(s))
-		return 0;
+static void copy_options(uint32_t from, uint32_t to)
+{
+	int64_t old, new;
+
+	for (enum ep_option i = 1; i < EP_OPTIONS; i++)
+		if (client_get(light_session, from, i, &old) == 0 && client_get(light_session, to, i, &new) == 0 && old != new)
+			client_set(light_session, to, i, old);
+}
+
+/* It got its line before its port was known (somebody asked for TCP_INFO, say): another line then, where the port is at home. */
+static int move_home(struct socket *s, uint16_t port)
+{
+	uint32_t old = s->line, line;
+	int error = open_line(s, port, &line);
+
+	if (error != 0)
+		return error;
+	copy_options(old, line);
+	s->line = line;
+	client_close(light_session, old);
+	epoll_socket_placed(s);
+	return 0;
+}
+
+static bool is_far_from_home(const struct socket *s, uint16_t port)
+{
+	return port && client_core(s->line) != port % client_cores(light_session) &&
+	       !(atomic_load(&client_line(light_session, s->line)->state) & (LINE_BOUND | LINE_CONNECTING | LINE_CONNECTED));
+}
+
+static int place(struct socket *s, int fd, bool light, uint16_t port)
+{
+	int error = 0;
+
+	if (is_light(s)) {
+		lock_take(&s->lock);
+		if (is_far_from_home(s, port))
+			error = move_home(s, port);
+		lock_give(&s->lock);
+		return error;
+	}
 	if (light)
-		return place_light(s);
+		return place_light_at(s, port);
 	lock_take(&s->lock);
 	if (is_light(s))
 		error = 0;
@@ -146,10 +194,10 @@ static int place(struct socket *s, int fd, bool light)
 
 int place_for_peer(struct socket *s, int fd, const struct ipaddr *to)
 {
-	return place(s, fd, light_reaches(to));
+	return is_light(s) ? 0 : place(s, fd, light_reaches(to), 0);
 }
 
-int place_for_address(struct socket *s, int fd, const struct ipaddr *local)
+int place_for_address(struct socket *s, int fd, const struct ep_name *local)
 {
-	return place(s, fd, light_has(local));
+	return place(s, fd, light_has(&local->addr), local->port);
 }

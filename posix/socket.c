@@ -86,7 +86,7 @@ long light_bind(struct socket *s, int fd, const struct sockaddr *a, socklen_t le
 		s->bound_any = true;
 		return 0;
 	}
-	error = place_for_address(s, fd, &name.addr);
+	error = place_for_address(s, fd, &name);
 	return error != 0 ? error : client_bind(light_session, s->line, &name);
 }
 

@@ -285,6 +285,35 @@ static void down_up_and_deleted_are_states_and_lines(void **state)
 	end(d, NULL);
 }
 
+static void an_interface_made_again_is_used_again(void **state)
+{
+	struct pcap_live_config c = { .mac = { 2, 0, 0, 0, 0, 9 } };
+	struct light_host h = { 0 };
+	struct device *d;
+	struct pkt *p;
+	struct link *l;
+
+	(void)state;
+	make_veth("off");
+	d = open_or_fail(&c);
+	l = d->ops->queue(d, 0);
+	kernel_run("ip link del lt0");
+	for (unsigned i = 0; i < 3; i++) {
+		l->ops->receive(l, &p, 1);
+		l->ops->arm(l);
+	}
+	assert_int_equal(count_of(d, "interface_gone"), 1);
+	make_veth("off");
+	for (unsigned i = 0; i < 3000 && !l->up; i++)
+		if (l->ops->receive(l, &p, 1) > 0)
+			l->ops->release(l, &p, 1);
+	assert_int_equal(l->up, 1);
+	assert_int_equal(count_of(d, "interface_back"), 1);
+	light_add(&h, l);
+	bulk(&h, 1 << 20);
+	end(d, &h);
+}
+
 static void what_is_no_ethernet_interface_is_refused_with_a_sentence(void **state)
 {
 	struct pcap_live_config c = { .interface = "nosuch0", .device = { .queues = 1 } };
@@ -312,6 +341,7 @@ int main(void)
 		cmocka_unit_test(frames_of_every_length_and_vlan_tags_arrive_as_they_were_sent),
 		cmocka_unit_test(a_dry_pool_leaves_frames_in_the_ring),
 		cmocka_unit_test(down_up_and_deleted_are_states_and_lines),
+		cmocka_unit_test(an_interface_made_again_is_used_again),
 		cmocka_unit_test(what_is_no_ethernet_interface_is_refused_with_a_sentence),
 	};
 

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Captures played through a stack: what is built here, byte by byte, and files that are broken. */
+#include "frames.h"
+
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <pcap/pcap.h>
-
 #include "io/pcap.h"
-#include "stack/base/checksum.h"
 #include "stack/base/rng.h"
 #include "stack/stack.h"
 
 static char in_path[64], out_path[64], again_path[64], last_line[256];
-static const uint8_t our_mac[6] = { 2, 0, 0, 0, 0, 0x22 }, peer_mac[6] = { 2, 0, 0, 0, 0, 0x11 };
-static const uint8_t our_ip[4] = { 10, 0, 0, 2 }, peer_ip[4] = { 10, 0, 0, 1 };
 #define START UINT64_C(1700000000123456789)
 
 static void keep_line(void *context, const char *line)
@@ -61,117 +51,10 @@ static uint64_t count_of(struct device *d, const char *name)
 	return 0;
 }
 
-/* Frames of the other host (or of ours), built into f; each returns its length. */
-static uint32_t put_eth(uint8_t *f, bool ours, uint16_t type)
-{
-	memcpy(f, ours ? peer_mac : our_mac, 6);
-	memcpy(f + 6, ours ? our_mac : peer_mac, 6);
-	f[12] = (uint8_t)(type >> 8);
-	f[13] = (uint8_t)type;
-	return 14;
-}
-
-static uint32_t arp_request(uint8_t *f, bool ours)
-{
-	static const uint8_t head[8] = { 0, 1, 8, 0, 6, 4, 0, 1 };
-
-	put_eth(f, ours, 0x0806);
-	memset(f, 0xff, 6);
-	memcpy(f + 14, head, 8);
-	memcpy(f + 22, ours ? our_mac : peer_mac, 6);
-	memcpy(f + 28, ours ? our_ip : peer_ip, 4);
-	memset(f + 32, 0, 6);
-	memcpy(f + 38, ours ? peer_ip : our_ip, 4);
-	memset(f + 42, 0, 18);
-	return 60;
-}
-
-static uint32_t put_ip(uint8_t *f, bool ours, uint8_t protocol, uint32_t payload)
-{
-	uint32_t total = 20 + payload;
-	uint8_t *ip = f + 14;
-	uint16_t sum;
-
-	put_eth(f, ours, 0x0800);
-	memset(ip, 0, 20);
-	ip[0] = 0x45;
-	ip[2] = (uint8_t)(total >> 8);
-	ip[3] = (uint8_t)total;
-	ip[8] = 64;
-	ip[9] = protocol;
-	memcpy(ip + 12, ours ? our_ip : peer_ip, 4);
-	memcpy(ip + 16, ours ? peer_ip : our_ip, 4);
-	sum = csum_finish(csum_add(0, ip, 20));
-	memcpy(ip + 10, &sum, 2);
-	return 14 + total;
-}
-
-static uint32_t echo_request(uint8_t *f, bool ours)
-{
-	uint32_t len = put_ip(f, ours, 1, 8 + 56);
-	uint8_t *icmp = f + 34;
-	uint16_t sum;
-
-	for (unsigned i = 0; i < 64; i++)
-		icmp[i] = (uint8_t)i;
-	memcpy(icmp, "\x08\0\0\0\x12\x34\0\1", 8);
-	sum = csum_finish(csum_add(0, icmp, 64));
-	memcpy(icmp + 2, &sum, 2);
-	return len;
-}
-
-static uint32_t syn(uint8_t *f, bool open_checksum)
-{
-	uint32_t len = put_ip(f, false, 6, 20);
-	uint8_t pseudo[4] = { 0, 6, 0, 20 }, *tcp = f + 34;
-	uint64_t sum = csum_add(csum_add(0, f + 26, 8), pseudo, 4);
-	uint16_t field;
-
-	memset(tcp, 0, 20);
-	memcpy(tcp, "\x30\x39\x00\x51\x01\x02\x03\x04", 8);
-	tcp[12] = 0x50;
-	tcp[13] = 0x02;
-	tcp[14] = 0x40;
-	field = open_checksum ? csum_fold(sum) : csum_finish(csum_add(sum, tcp, 20));
-	memcpy(tcp + 16, &field, 2);
-	return len;
-}
-
-struct writer {
-	pcap_t *pcap;
-	pcap_dumper_t *dumper;
-};
-
-static struct writer write_open(int type, bool nano)
-{
-	struct writer w = { .pcap = pcap_open_dead_with_tstamp_precision(type, 262144,
-		nano ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO) };
-
-	assert_non_null(w.pcap);
-	w.dumper = pcap_dump_open(w.pcap, in_path);
-	assert_non_null(w.dumper);
-	return w;
-}
-
-static void write_at(struct writer *w, uint64_t when, bool nano, const uint8_t *f, uint32_t len, uint32_t caplen)
-{
-	struct pcap_pkthdr h = { .len = len, .caplen = caplen };
-
-	h.ts.tv_sec = (time_t)(when / 1000000000u);
-	h.ts.tv_usec = (suseconds_t)(when % 1000000000u / (nano ? 1 : 1000));
-	pcap_dump((u_char *)w->dumper, &h, f);
-}
-
-static void write_close(struct writer *w)
-{
-	pcap_dump_close(w->dumper);
-	pcap_close(w->pcap);
-}
-
 /* ARP, echo and SYN of the peer, an echo of ours in between. */
 static void write_conversation(bool nano)
 {
-	struct writer w = write_open(DLT_EN10MB, nano);
+	struct writer w = write_open(in_path, DLT_EN10MB, nano);
 	uint8_t f[2048];
 	uint32_t n = arp_request(f, false);
 
@@ -326,7 +209,7 @@ static void our_mac_is_learnt_from_our_address(void **state)
 
 static void frames_cut_by_the_capture_are_counted_and_not_played(void **state)
 {
-	struct writer w = write_open(DLT_EN10MB, true);
+	struct writer w = write_open(in_path, DLT_EN10MB, true);
 	struct pcap_file_config c = config();
 	uint8_t f[2048];
 	uint32_t n = echo_request(f, false);
@@ -346,7 +229,7 @@ static void frames_cut_by_the_capture_are_counted_and_not_played(void **state)
 
 static void time_never_goes_back_and_nothing_comes_before_it(void **state)
 {
-	struct writer w = write_open(DLT_EN10MB, true);
+	struct writer w = write_open(in_path, DLT_EN10MB, true);
 	struct pcap_file_config c = config();
 	uint8_t f[2048];
 	uint32_t n = echo_request(f, false);
@@ -381,7 +264,7 @@ static void time_never_goes_back_and_nothing_comes_before_it(void **state)
 
 static void an_open_checksum_counts_as_good_and_a_wrong_one_does_not(void **state)
 {
-	struct writer w = write_open(DLT_EN10MB, true);
+	struct writer w = write_open(in_path, DLT_EN10MB, true);
 	struct pcap_file_config c = config();
 	uint8_t f[2048];
 	uint32_t n = syn(f, true);
@@ -409,7 +292,7 @@ static void an_open_checksum_counts_as_good_and_a_wrong_one_does_not(void **stat
 
 static void neighbours_of_a_capture_without_arp_are_answered_for(void **state)
 {
-	struct writer w = write_open(DLT_EN10MB, true);
+	struct writer w = write_open(in_path, DLT_EN10MB, true);
 	struct pcap_file_config c = config();
 	struct answer a[8];
 	uint8_t f[2048];
@@ -431,7 +314,7 @@ static void neighbours_of_a_capture_without_arp_are_answered_for(void **state)
 
 static void whom_the_capture_asked_for_in_vain_nobody_answers_for(void **state)
 {
-	struct writer w = write_open(DLT_EN10MB, true);
+	struct writer w = write_open(in_path, DLT_EN10MB, true);
 	struct pcap_file_config c = config();
 	struct device *d;
 	struct pkt *p[4];
@@ -483,7 +366,7 @@ static void raw_ip_and_cooked_captures_get_an_ethernet_header(void **state)
 		struct pcap_file_config c = config();
 		uint8_t f[2048], g[2048] = { 0 };
 		uint32_t n = echo_request(f, false) - 14, at = i < 2 ? 0 : i == 2 ? 16 : 20;
-		struct writer w = write_open(types[i], true);
+		struct writer w = write_open(in_path, types[i], true);
 		struct pkt *p[8];
 		struct device *d;
 		struct link *l;
@@ -521,7 +404,7 @@ static void raw_ip_and_cooked_captures_get_an_ethernet_header(void **state)
 static void other_link_types_and_files_are_refused_with_a_sentence(void **state)
 {
 	struct pcap_file_config c = config();
-	struct writer w = write_open(DLT_IEEE802_11, true);
+	struct writer w = write_open(in_path, DLT_IEEE802_11, true);
 	char why[DEVICE_WHY] = "";
 	struct device *d;
 	FILE *f;

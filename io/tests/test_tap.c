@@ -399,6 +399,59 @@ static void a_deleted_interface_is_a_state_and_one_line(void **state)
 	close_clean(d, NULL);
 }
 
+static void an_interface_made_again_is_used_again(void **state)
+{
+	struct tap_config c = config(2);
+	struct device *d = open_up(&c);
+	struct light_host h = { 0 };
+	struct pkt *p[4];
+	struct pollfd f = { .events = POLLIN };
+
+	(void)state;
+	kernel_run("ip link del lt0");
+	for (unsigned i = 0; i < d->queues; i++) {
+		struct link *l = d->ops->queue(d, i);
+
+		assert_int_equal(l->ops->receive(l, p, 4), 0);
+		l->ops->arm(l);
+	}
+	assert_int_equal(count_of(d, "interface_gone"), 2);
+	/* Something else of that name is left alone. */
+	kernel_run("ip link add lt0 type veth peer name lt9");
+	f.fd = d->ops->queue(d, 0)->ops->arm(d->ops->queue(d, 0));
+	assert_int_equal(count_of(d, "interface_back"), 0);
+	kernel_run("ip link del lt0 && ip tuntap add lt0 mode tap multi_queue");
+	assert_int_equal(poll(&f, 1, 1000), 1);
+	kernel_run("sysctl -qw net.ipv6.conf.lt0.disable_ipv6=1 && ip addr add " KERNEL_IP "/24 dev lt0 && ip link set lt0 up");
+	for (unsigned i = 0; i < d->queues; i++) {
+		struct link *l = d->ops->queue(d, i);
+
+		for (unsigned k = 0; k < 2000; k++)
+			if (l->ops->receive(l, p, 1) > 0)
+				l->ops->release(l, p, 1);
+		assert_int_equal(l->up, 1);
+	}
+	assert_int_equal(count_of(d, "interface_back"), 2);
+	d->ops->close(d);
+	/* It was not ours. */
+	kernel_run("ip link del lt0 && ip tuntap add lt0 mode tap");
+	c = config(1);
+	d = open_up(&c);
+	kernel_run("ip link del lt0");
+	light_add(&h, d->ops->queue(d, 0));
+	light_turn(&h);
+	kernel_run("ip tuntap add lt0 mode tap && sysctl -qw net.ipv6.conf.lt0.disable_ipv6=1 && ip addr add " KERNEL_IP
+		"/24 dev lt0 && ip link set lt0 up");
+	for (unsigned i = 0; i < 3000; i++)
+		light_turn(&h);
+	bulk(&h, 1, 4 << 20);
+	assert_true(count_of(d, "rx_super_frames") > 10);
+	light_free(&h);
+	assert_int_equal(d->ops->outstanding(d), 0);
+	d->ops->close(d);
+	kernel_run("ip link del lt0");
+}
+
 static void a_persistent_interface_is_used_and_kept(void **state)
 {
 	struct tap_config c = config(2);
@@ -479,6 +532,7 @@ int main(void)
 		cmocka_unit_test(a_sleeper_wakes_for_frames_and_for_the_interface),
 		cmocka_unit_test(a_busy_poller_sees_the_interface_go_down),
 		cmocka_unit_test(a_deleted_interface_is_a_state_and_one_line),
+		cmocka_unit_test(an_interface_made_again_is_used_again),
 		cmocka_unit_test(a_persistent_interface_is_used_and_kept),
 		cmocka_unit_test(another_s_interface_is_refused),
 		cmocka_unit_test(the_mtu_is_set_on_the_kernel_s_end_and_kept_to),

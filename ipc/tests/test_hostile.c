@@ -50,7 +50,8 @@ static int tear_down(void **state)
 
 static void post(struct request *q)
 {
-	client_post(bad, q);
+	lane_post(lane_enter(bad, 0), q);
+	lane_leave();
 	world_settle(&world);
 }
 
@@ -113,12 +114,12 @@ static void a_socket_of_no_type_ends_the_session(void **state)
 
 static void impossible_lane_indices_end_the_session(void **state)
 {
-	struct client_lane *l = lane_enter(bad);
+	struct client_lane *l = lane_enter(bad, 0);
 
 	(void)state;
 	lane_leave();
 	l->requests->prod.tail += 10000;
-	doorbell_ring_lane(&bad->region, bad->session, l->index, bad->bell);
+	doorbell_ring_lane(&bad->region, bad->session, l->index, bad->bells[0]);
 	assert_ended();
 }
 
@@ -171,8 +172,8 @@ static void a_waitset_ring_that_lies_ends_the_session(void **state)
 
 	(void)state;
 	assert_int_equal(waitset_new(bad, &w), 0);
-	w->events->cons.tail += 3;
-	w->events->prod.head += 900;
+	w->events[0]->cons.tail += 3;
+	w->events[0]->prod.head += 900;
 	waitset_watch(w, id, EP_WRITABLE, false, 1);
 	assert_ended();
 }
@@ -292,8 +293,8 @@ static void vandalise(struct client *c, uint64_t *seed, const uint32_t *ids, uns
 		rte_ring_sp_enqueue_bulk_elem(lane_requests(&c->region, c->session, 0), &q, sizeof(q), 1, NULL);
 		break;
 	}
-	doorbell_ring_lane(&c->region, c->session, 0, c->bell);
-	doorbell_ring_control(&c->region, c->session, c->bell);
+	doorbell_ring_lane(&c->region, c->session, 0, c->bells[0]);
+	doorbell_ring_control(&c->region, c->session, c->bells[0]);
 	world_turn(&world);
 }
 
@@ -320,7 +321,7 @@ static void random_vandalism_harms_nobody_else(void **state)
 		for (i = 0; i < 120 && client_alive(c); i++)
 			vandalise(c, &seed, ids, 6);
 		close(c->session_fd);
-		close(c->bell);
+		close(c->bells[0]);
 		world_settle(&world);
 		region_unmap(&c->region);
 		munmap(c, sizeof(*c));

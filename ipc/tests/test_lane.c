@@ -9,7 +9,7 @@ static struct rte_ring *in, *out;   /* the daemon's and the program's view of th
 static int set_up(void **state)
 {
 	(void)state;
-	assert_int_equal(region_create(&daemon_side, &fds, 64, UINT64_C(1) << 30, 256, 256), 0);
+	assert_int_equal(region_create(&daemon_side, &fds, &(struct region_sizes){ .lines = 64, .data = UINT64_C(1) << 30, .lanes = 256, .waitsets = 256, .cores = 1 }), 0);
 	assert_int_equal(region_attach(&program_side, &fds), 0);
 	assert_int_equal(region_map_lane(&daemon_side, 0, 0), 0);
 	assert_int_equal(region_map_lane(&program_side, 0, 0), 0);

@@ -12,7 +12,7 @@ static struct region_fds fds;
 static int set_up(void **state)
 {
 	(void)state;
-	assert_int_equal(region_create(&daemon_side, &fds, 1024, UINT64_C(1) << 30, 256, 256), 0);
+	assert_int_equal(region_create(&daemon_side, &fds, &(struct region_sizes){ .lines = 1024, .data = UINT64_C(1) << 30, .lanes = 256, .waitsets = 256, .cores = 1 }), 0);
 	assert_int_equal(region_attach(&program_side, &fds), 0);
 	return 0;
 }

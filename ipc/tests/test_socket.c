@@ -73,7 +73,7 @@ static void memory_that_comes_during_a_send_is_used(void **state)
 	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
 	struct request grow = { .op = REQ_GROW_SEND, .line = near, .a = 1 << 17 }, ping = { .op = REQ_PING };
 	static uint8_t out[1 << 16], in[sizeof(out)];
-	struct client_lane *lane = lane_enter(c);
+	struct client_lane *lane = lane_enter(c, 0);
 	struct ring_view view;
 	size_t got = 0, i;
 	ssize_t first, second;
@@ -111,11 +111,11 @@ static void a_watch_outlives_an_unwatch_before_it_that_is_read_later(void **stat
 
 	(void)state;
 	assert_int_equal(waitset_new(c, &w), 0);
-	assert_non_null(lane_enter(c));
+	assert_non_null(lane_enter(c, 0));
 	assert_int_equal(waitset_watch(w, far, EP_READABLE, false, 1), 0);
 	lane_leave();
 	world_settle(&world);
-	assert_non_null(lane_enter(c));
+	assert_non_null(lane_enter(c, 0));
 	assert_int_equal(waitset_unwatch(w, far), 0);
 	lane_leave();
 	assert_int_equal(waitset_watch(w, far, EP_READABLE, false, 2), 0);
