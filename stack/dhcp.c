@@ -379,11 +379,12 @@ static void fire(void *context, struct timer *t)
 		probe(d);
 		break;
 	case DHCP_BOUND:
-		d->xid = rng_u32(&d->stack->rng);
-		d->began = d->stack->now;
-		/* fall through */
 	case DHCP_RENEWING:
 	case DHCP_REBINDING:
+		if (d->state == DHCP_BOUND) {
+			d->xid = rng_u32(&d->stack->rng);
+			d->began = d->stack->now;
+		}
 		/* Turns may come late: every time is looked at. */
 		d->state = d->stack->now < d->lease.rebind ? DHCP_RENEWING : DHCP_REBINDING;
 		if (d->stack->now < d->lease.expires)
