@@ -74,6 +74,9 @@ static void corrupt(struct wire *w, struct pipe *p, struct pkt *pkt)
 		return;
 	if (pkt->flags & PKT_CSUM_PARTIAL && !frame_complete_checksum(pkt))
 		return;
+	if (wire_packet(pkt)->damaged)
+		return;
+	wire_packet(pkt)->damaged = true;
 	pkt->flags &= ~(uint32_t)PKT_CSUM_GOOD;
 	bit = (uint32_t)rng_below(&p->rng, (pkt->len - ETH_HEADER) * 8u);
 	pkt->data[ETH_HEADER + bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -130,6 +133,8 @@ void pipe_enter(struct wire *w, struct wire_port *port, enum wire_direction d, s
 	struct pipe *p = &port->pipes[d];
 	struct pkt *again = NULL;
 
+	if (d == WIRE_UP)
+		wire_packet(pkt)->damaged = false;
 	if (happens(p, p->set.loss)) {
 		w->counts[WIRE_LOST]++;
 		wire_give(w, pkt);
@@ -139,6 +144,8 @@ void pipe_enter(struct wire *w, struct wire_port *port, enum wire_direction d, s
 		corrupt(w, p, pkt);
 	if (happens(p, p->set.duplicate) && (again = wire_copy(w, pkt)))
 		w->counts[WIRE_DUPLICATED]++;
+	if (again)
+		wire_packet(again)->damaged = wire_packet(pkt)->damaged;
 	schedule(w, port, d, pkt);
 	if (again)
 		schedule(w, port, d, again);

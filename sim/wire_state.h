@@ -20,6 +20,7 @@ struct wire_packet {
 	uint32_t wire_bytes;           /* what it counts in the queue */
 	uint8_t holder;
 	uint8_t port, direction;       /* where it is under way */
+	bool damaged;                  /* has its one wrong bit: a second could make the checksums right again */
 };
 
 /* One direction of a cable. */

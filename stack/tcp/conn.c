@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "flight.h"
 #include "gaps.h"
 #include "output.h"
 #include "recv.h"
@@ -65,6 +66,7 @@ struct tcp_conn *conn_new(struct stack *s, struct endpoint *ep)
 	list_init(&c->accept_node);
 	timers_start(c);
 	rtt_start(&c->rtt, settings_of(c));
+	c->reorder_steps = 1;
 	ep->tcp = c;
 	return c;
 }
@@ -81,6 +83,7 @@ void conn_free(struct tcp_conn *c)
 	list_remove(&c->ready_node);
 	timers_stop(c);
 	gaps_forget(c);
+	flight_forget(c);
 	c->ep->tcp = NULL;
 	pool_put(&c->stack->tcp->conns, c);
 }
@@ -214,6 +217,7 @@ void conn_end(struct tcp_conn *c, int error)
 	}
 	timers_stop(c);
 	gaps_forget(c);
+	flight_forget(c);
 	list_remove(&c->ready_node);
 	conn_set_state(c, TCP_CLOSED);
 	if (ep->closed) {
@@ -266,13 +270,15 @@ static const char *check_send(const struct tcp_conn *c)
 static const char *check_receive(const struct tcp_conn *c)
 {
 	const struct bytering *r = &c->ep->receive;
+	const char *wrong;
 
 	if (c->receive_base + r->head != c->rcv_nxt - c->fin_received)
 		return "tcp: the receive ring does not end at rcv_nxt";
 	if (r->next.size != 0 && !c->receive_short && !c->fin_received &&
 	    seq_gt(c->rcv_adv, c->receive_base + r->tail + r->next.size))
 		return "tcp: more is advertised than can be lent";
-	return gaps_check(c);
+	wrong = flight_check(c);
+	return wrong ? wrong : gaps_check(c);
 }
 
 const char *tcp_conn_check(const struct tcp_conn *c)

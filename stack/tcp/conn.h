@@ -43,7 +43,10 @@ enum retransmit_mode {
 	RETRANSMIT_OVERRIDE, /* a small segment was held long enough (3.8.6.2.1), or a cork */
 };
 
-enum conn_deadline { DUE_RETRANSMIT, DUE_ACK, DUE_KEEPALIVE, DUE_LIFE, CONN_DEADLINES };
+enum conn_deadline { DUE_RETRANSMIT, DUE_ACK, DUE_KEEPALIVE, DUE_LIFE, DUE_LOSS, CONN_DEADLINES };
+
+/* What the deadline for loss is for (RFC 8985). */
+enum loss_timer { LOSS_TIMER_NONE, LOSS_TIMER_REORDER, LOSS_TIMER_PROBE };
 
 enum loss_phase { LOSS_OPEN, LOSS_RECOVERY, LOSS_TIMEOUT };
 
@@ -72,6 +75,8 @@ struct tcp_conn {
 	bool receive_short : 1;  /* memory could not be lent: the window stays at what there is */
 	bool timed : 1;          /* timed_seq is being measured */
 	bool syn_retransmitted : 1;
+	bool reordering_seen : 1, dsack_round_on : 1; /* rack.c */
+	bool probe_out : 1, probe_again : 1;          /* a tail loss probe is not acknowledged yet; TLP.is_retrans */
 	bool mtu_changed : 1;
 	uint8_t phase;           /* enum loss_phase */
 	uint8_t retransmit_mode; /* enum retransmit_mode */
@@ -81,6 +86,8 @@ struct tcp_conn {
 	uint8_t snd_scale, rcv_scale;
 	uint8_t challenges;      /* in the current interval (RFC 5961 7) */
 	uint8_t backoff, retransmits, probes, keep_probes, dupacks;
+	uint8_t loss_timer;       /* enum loss_timer */
+	uint8_t reorder_steps, reorder_persist; /* RACK.reo_wnd_mult, RACK.reo_wnd_persist */
 	uint8_t unacked_segments; /* full segments received since the last ACK */
 	uint16_t snd_mss;         /* payload of a full segment now, options taken off */
 	uint16_t peer_mss, rcv_mss;
@@ -109,7 +116,10 @@ struct tcp_conn {
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 
 	/* sent.c, loss.c */
+	struct flight *flight;    /* the scoreboard while something is outstanding, with SACK (flight.c); else NULL */
 	uint32_t timed_seq, recover;
+	struct sack_block duplicate; /* received again, to be reported with the next ACK (RFC 2883); start == end: nothing */
+	uint32_t dsack_round, probe_end; /* RACK.dsack_round, TLP.end_seq */
 	uint32_t limited_from;    /* snd_nxt before limited transmit (RFC 3042) */
 	int32_t inflation;        /* of cwnd in fast recovery (RFC 6582 3.2) */
 	nsec timed_at, stalled_since, challenge_since, oow_acked;
@@ -135,7 +145,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps;
+	struct pool conns, listeners, half_opens, time_waits, gaps, flights, records;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */

@@ -2,6 +2,8 @@
 /* Intervals beyond a gap, few and unsorted: each is compared with each. */
 #include "gaps.h"
 
+#include "recv.h"
+
 static bool touch(const struct gap_interval *g, uint32_t start, uint32_t end)
 {
 	return seq_leq(g->start, end) && seq_leq(start, g->end);
@@ -15,6 +17,15 @@ static bool has_place(const struct gaps *gaps, uint32_t start, uint32_t end)
 		if (touch(&gaps->at[i], start, end))
 			return true;
 	return false;
+}
+
+void gaps_overlap(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	for (uint32_t i = 0; i < gaps_count(c); i++) {
+		const struct gap_interval *g = &c->gaps->at[i];
+
+		recv_duplicate(c, seq_max(start, g->start), seq_min(end, g->end));
+	}
 }
 
 bool gaps_insert(struct tcp_conn *c, uint32_t start, uint32_t end)

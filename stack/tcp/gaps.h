@@ -20,6 +20,8 @@ static inline uint32_t gaps_count(const struct tcp_conn *c)
 
 /* Adds [start, end), beyond rcv_nxt, merged with what it touches. False: no place for it, nothing has changed. */
 bool gaps_insert(struct tcp_conn *, uint32_t start, uint32_t end);
+/* What of [start, end) is here already is reported as a duplicate. */
+void gaps_overlap(struct tcp_conn *, uint32_t start, uint32_t end);
 /* rcv_nxt has moved: what it has reached becomes part of the stream, and moves it further (MUST-59). */
 void gaps_join(struct tcp_conn *);
 void gaps_forget(struct tcp_conn *);

@@ -9,6 +9,7 @@
 #include "close.h"
 #include "loss.h"
 #include "output.h"
+#include "recovery.h"
 #include "recv.h"
 #include "send.h"
 #include "sent.h"
@@ -48,6 +49,7 @@ static void trim(struct tcp_conn *c, struct tcp_segment *s)
 		uint32_t before = c->rcv_nxt - s->seq;
 
 		before = before < s->len ? before : s->len;
+		recv_duplicate(c, s->seq, s->seq + before);
 		s->payload += before;
 		s->len -= before;
 		s->seq = c->rcv_nxt;
@@ -91,6 +93,8 @@ static enum verdict check_sequence(struct tcp_conn *c, struct arrival *a)
 			s->flags &= (uint8_t)~SEG_FIN;
 			return NEXT;
 		}
+		if (s->len > 1 && seq_leq(s->seq + s->len, c->rcv_nxt))
+			recv_duplicate(c, s->seq, s->seq + s->len);
 		return ACK;
 	}
 acceptable:
@@ -189,7 +193,7 @@ static enum verdict fin_acked(struct tcp_conn *c)
 	}
 }
 
-static enum verdict new_ack(struct tcp_conn *c, struct arrival *a)
+static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct flight_news *news)
 {
 	uint32_t acked = a->s->ack - c->snd_una, in_flight = conn_in_flight(c);
 	nsec rtt;
@@ -204,7 +208,10 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a)
 		timers_all_acked(c);
 	else
 		timers_restart(c);
-	loss_new_ack(c, acked, in_flight, rtt);
+	if (c->sack_on)
+		recovery_ack(c, a->s, news, acked, rtt);
+	else
+		loss_new_ack(c, acked, in_flight, rtt);
 	take_window(c, a);
 	send_note_room(c);
 	if (conn_has_unsent(c))
@@ -230,6 +237,7 @@ static enum verdict enter_established(struct tcp_conn *c, struct arrival *a)
 static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 {
 	const struct tcp_segment *s = a->s;
+	struct flight_news news;
 
 	if (!(s->flags & SEG_ACK)) {
 		a->why = DROP_TCP_NO_ACK;
@@ -244,10 +252,14 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		return CHALLENGE;
 	c->last_acked = c->stack->now;
 	c->probes = 0;
+	if (c->sack_on)
+		recovery_take(c, s, &news);
 	if (seq_gt(s->ack, c->snd_una))
-		return new_ack(c, a);
-	if (is_duplicate_ack(c, a))
+		return new_ack(c, a, &news);
+	if (!c->sack_on && is_duplicate_ack(c, a))
 		loss_duplicate_ack(c);
+	else if (c->sack_on && (news.sacked > 0 || news.dsack))
+		recovery_ack(c, s, &news, 0, 0);
 	take_window(c, a);
 	return NEXT;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Recovery without SACK. In fast recovery cwnd is ssthresh and what RFC 6582 adds and takes away lives apart, in
+/* Recovery without SACK (with it: recovery.c), and the timeout of both. In fast recovery cwnd is ssthresh and what RFC 6582 adds and takes away lives apart, in
  * `inflation`. After a timeout snd_nxt goes back to snd_una and everything is sent again in slow start. */
 #include "loss.h"
 
 #include <errno.h>
 
+#include "recovery.h"
 #include "send.h"
 #include "timers.h"
 
@@ -49,7 +50,14 @@ static void partial_ack(struct tcp_conn *c, uint32_t acked)
 	send_retransmit(c);
 }
 
-static void grow(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rtt)
+static uint32_t retries_allowed(const struct tcp_conn *c)
+{
+	const struct tcp_settings *settings = settings_of(c);
+
+	return c->ep->closed ? settings->orphan_retries : settings->retries_2;
+}
+
+void loss_grow(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rtt)
 {
 	bool slow_start = c->cc.cwnd < c->cc.ssthresh;
 	struct cc_ack ack = {
@@ -66,20 +74,13 @@ static void grow(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rt
 	c->cc.ops->on_ack(&c->cc, &ack);
 }
 
-static uint32_t retries_allowed(const struct tcp_conn *c)
-{
-	const struct tcp_settings *settings = settings_of(c);
-
-	return c->ep->closed ? settings->orphan_retries : settings->retries_2;
-}
-
 void loss_new_ack(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rtt)
 {
 	c->dupacks = 0;
 	switch ((enum loss_phase)c->phase) {
 	case LOSS_OPEN:
 		c->inflation = 0;
-		grow(c, acked, in_flight, rtt);
+		loss_grow(c, acked, in_flight, rtt);
 		break;
 	case LOSS_RECOVERY:
 		if (seq_geq(c->snd_una, c->recover))
@@ -88,7 +89,7 @@ void loss_new_ack(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec r
 			partial_ack(c, acked);
 		break;
 	case LOSS_TIMEOUT:
-		grow(c, acked, in_flight, rtt);
+		loss_grow(c, acked, in_flight, rtt);
 		if (seq_geq(c->snd_una, c->recover))
 			c->phase = LOSS_OPEN;
 		break;
@@ -131,6 +132,7 @@ bool loss_timeout(struct tcp_conn *c)
 	c->inflation = 0;
 	c->dupacks = 0;
 	if (c->snd_wnd == 0) {
+		flight_forget(c);
 		/* MUST-35: a window that closed over what is in flight is probed like any other. */
 		c->snd_nxt = c->snd_una;
 		c->phase = LOSS_TIMEOUT;
@@ -138,6 +140,8 @@ bool loss_timeout(struct tcp_conn *c)
 		c->retransmit_mode = RETRANSMIT_PROBE;
 		return send_probe(c);
 	}
+	if (c->flight)
+		recovery_before_timeout(c);
 	if (c->retransmits == 0)
 		c->cc.ops->on_timeout(&c->cc, c->stack->now, c->snd_nxt - c->snd_una);
 	else
@@ -153,7 +157,10 @@ bool loss_timeout(struct tcp_conn *c)
 	}
 	c->phase = LOSS_TIMEOUT;
 	c->recover = c->snd_max;
-	c->snd_nxt = c->snd_una;
+	if (c->flight)
+		recovery_timeout(c);
+	else
+		c->snd_nxt = c->snd_una;
 	timers_restart(c);
 	conn_ready(c);
 	return true;

@@ -13,6 +13,9 @@ void loss_duplicate_ack(struct tcp_conn *);
 /* The retransmission timer expired. False: the connection was given up and may be gone. */
 bool loss_timeout(struct tcp_conn *);
 
+/* Growth by what was acknowledged (RFC 5681 3.1); recovery.c uses it, too. */
+void loss_grow(struct tcp_conn *, uint32_t acked, uint32_t in_flight, nsec rtt);
+
 /* The congestion window now, with what recovery and limited transmit add. */
 static inline uint32_t loss_window(const struct tcp_conn *c)
 {

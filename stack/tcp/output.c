@@ -68,14 +68,15 @@ static int hand_to_ip(struct stack *s, struct pkt *p, const struct output_route 
 	return ip_send(s, p, &how);
 }
 
-/* SACK blocks: the most recently changed interval first (RFC 2018 4). */
-static void add_sack(const struct tcp_conn *c, struct tcp_segment *seg, unsigned most)
+/* What was received twice (RFC 2883 4), then the most recently changed interval first (RFC 2018 4). */
+static void add_sack(struct tcp_conn *c, struct tcp_segment *seg, unsigned most)
 {
-	for (unsigned i = 0; i < gaps_count(c) && i < most; i++) {
-		seg->sack[i].start = c->gaps->at[i].start;
-		seg->sack[i].end = c->gaps->at[i].end;
-		seg->sack_count++;
+	if (c->duplicate.start != c->duplicate.end) {
+		seg->sack[seg->sack_count++] = c->duplicate;
+		c->duplicate.end = c->duplicate.start;
 	}
+	for (unsigned i = 0; i < gaps_count(c) && seg->sack_count < most; i++)
+		seg->sack[seg->sack_count++] = (struct sack_block){ c->gaps->at[i].start, c->gaps->at[i].end };
 }
 
 /* All that segments of a synchronised connection have in common. */

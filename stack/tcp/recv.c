@@ -148,6 +148,7 @@ static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	uint32_t ahead = s->seq - c->rcv_nxt;
 
+	gaps_overlap(c, s->seq, s->seq + s->len);
 	c->reordered++;
 	if (c->quickacks < 4)
 		c->quickacks = 4;
@@ -187,6 +188,15 @@ uint32_t recv_window(struct tcp_conn *c)
 	if (gain > 0 && gain >= step)
 		c->rcv_adv = possible;
 	return recv_window_open(c);
+}
+
+void recv_duplicate(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	if (!c->sack_on || !seq_lt(start, end))
+		return;
+	c->duplicate = (struct sack_block){ start, end };
+	c->ack_now = true;
+	conn_ready(c);
 }
 
 void recv_data(struct tcp_conn *c, const struct tcp_segment *s)

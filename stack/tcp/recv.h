@@ -23,4 +23,7 @@ void recv_data(struct tcp_conn *, const struct tcp_segment *);
 /* The program took bytes out of the ring (tail moved): tells the peer when that matters. */
 void recv_consumed(struct tcp_conn *);
 
+/* [start, end) was received before: with SACK the next ACK says so, and goes at once (RFC 2883). */
+void recv_duplicate(struct tcp_conn *, uint32_t start, uint32_t end);
+
 #endif

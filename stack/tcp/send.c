@@ -8,6 +8,8 @@
 
 #include "loss.h"
 #include "output.h"
+#include "rack.h"
+#include "recovery.h"
 #include "sent.h"
 #include "timers.h"
 
@@ -41,11 +43,11 @@ static bool may_send_data(const struct tcp_conn *c)
 static uint32_t usable(const struct tcp_conn *c)
 {
 	uint32_t window = loss_window(c);
-	uint32_t in_flight = conn_in_flight(c);
+	uint32_t outstanding = conn_in_flight(c), pipe = c->flight ? flight_pipe(c) : outstanding;
+	uint32_t by_cwnd = window > pipe ? window - pipe : 0;
+	uint32_t by_peer = c->snd_wnd > outstanding ? c->snd_wnd - outstanding : 0;
 
-	if (c->snd_wnd < window)
-		window = c->snd_wnd;
-	return window > in_flight ? window - in_flight : 0;
+	return by_cwnd < by_peer ? by_cwnd : by_peer;
 }
 
 /* A segment smaller than the MSS: does it go now? `all`: nothing is queued behind it; `more`: full segments went
@@ -128,6 +130,19 @@ static void restart_after_idle(struct tcp_conn *c)
 		c->cc.ops->on_restart(&c->cc, c->stack->now, idle);
 }
 
+bool send_record(struct tcp_conn *c, struct record *r)
+{
+	uint32_t end = conn_send_end(c), n = seq_min(r->end, end) - r->start;
+	uint8_t flags = (uint8_t)((seq_gt(r->end, end) ? SEG_FIN : 0) | (r->start + n == end ? SEG_PSH : 0));
+
+	if (!output_data(c, r->start, n, flags))
+		return false;
+	recovery_sent(c, r->end - r->start);
+	sent_again(c, r);
+	timers_data_sent(c);
+	return true;
+}
+
 static bool send_planned(struct tcp_conn *c, const struct plan *p)
 {
 	uint32_t seq = c->snd_nxt;
@@ -139,8 +154,46 @@ static bool send_planned(struct tcp_conn *c, const struct plan *p)
 		c->snd_small = seq + p->len;
 	sent_segment(c, seq, end);
 	c->snd_nxt = end;
+	if (c->phase == LOSS_RECOVERY)
+		recovery_sent(c, end - seq);
 	timers_data_sent(c);
 	return true;
+}
+
+/* How much of what is lost may go now as one packet: whole segments, or all of it. */
+static uint32_t room_for_lost(const struct tcp_conn *c, bool super)
+{
+	uint32_t window = loss_window(c), pipe = flight_pipe(c), mss = c->snd_mss;
+	uint32_t room = window > pipe ? window - pipe : 0, most = super && mss < SUPER_FRAME ? SUPER_FRAME : mss;
+
+	if (room < mss)
+		return c->flight->lost <= room ? c->flight->lost : 0;
+	room = room < most ? room : most;
+	return room - room % mss;
+}
+
+/* What is lost goes before what is new (RFC 6675 5). False: no packet to be had. */
+static bool send_lost(struct tcp_conn *c, bool super)
+{
+	uint32_t most, sent = 0;
+	struct record *r;
+
+	while (sent < BURST_BYTES && (most = room_for_lost(c, super)) > 0 && (r = flight_lost_or_null(c, most)) != NULL) {
+		sent += r->end - r->start;
+		if (!send_record(c, r))
+			return false;
+	}
+	if (sent >= BURST_BYTES)
+		conn_ready(c);
+	return true;
+}
+
+static void wait_for_packet(struct tcp_conn *c)
+{
+	/* Again in a moment, and by the timer if it comes to that. */
+	c->stack->tcp->retry_at = c->stack->now + TCP_LINK_WAIT;
+	conn_ready(c);
+	timers_data_sent(c);
 }
 
 /* Nothing more can go: what will wake us? With something in flight its ACK or its timer; else a probe or override. */
@@ -172,6 +225,10 @@ static void send_burst(struct tcp_conn *c)
 	uint32_t sent = 0;
 	struct plan plan;
 
+	if (c->flight && c->flight->lost > 0 && !send_lost(c, super)) {
+		wait_for_packet(c);
+		return;
+	}
 	while (sent < BURST_BYTES) {
 		d = decide(c, super, sent > 0, &plan);
 		if (d != SEND_IT)
@@ -179,15 +236,14 @@ static void send_burst(struct tcp_conn *c)
 		if (sent == 0)
 			restart_after_idle(c);
 		if (!send_planned(c, &plan)) {
-			/* No packet to be had: again in a moment, and by the timer if it comes to that. */
-			c->stack->tcp->retry_at = c->stack->now + TCP_LINK_WAIT;
-			conn_ready(c);
-			timers_data_sent(c);
+			wait_for_packet(c);
 			return;
 		}
 		sent += plan.len + 1;
 	}
 	c->push_small = false;
+	if (sent > 0 && c->sack_on)
+		rack_schedule_probe(c);
 	if (d == SEND_IT)
 		conn_ready(c);
 	else
@@ -227,6 +283,20 @@ void send_retransmit(struct tcp_conn *c)
 	if (!output_data(c, seq, n, (uint8_t)((fin ? SEG_FIN : 0) | (seq + n == end ? SEG_PSH : 0))))
 		return;
 	sent_segment(c, seq, seq + n + fin);
+}
+
+bool send_one_new(struct tcp_conn *c)
+{
+	uint32_t end = conn_send_end(c), window = c->snd_una + c->snd_wnd;
+	struct plan p = { 0 };
+
+	if (!may_send_data(c) || !seq_lt(c->snd_nxt, seq_min(end, window)))
+		return false;
+	p.len = seq_min(end, window) - c->snd_nxt;
+	if (p.len > c->snd_mss)
+		p.len = c->snd_mss;
+	end_flags(c, &p);
+	return send_planned(c, &p);
 }
 
 bool send_probe(struct tcp_conn *c)

@@ -17,4 +17,10 @@ bool send_writable(const struct tcp_conn *);
 /* Call around whatever frees room: raises EP_WRITABLE when a ring that was seen full no longer is. */
 void send_note_room(struct tcp_conn *);
 
+/* A record of the scoreboard again, as one packet: it is no longer than the link takes. False: no packet to be had. */
+struct record;
+bool send_record(struct tcp_conn *, struct record *);
+/* One segment of what was never sent, beyond cwnd if need be (a loss probe). False: there is none that the peer's window takes. */
+bool send_one_new(struct tcp_conn *);
+
 #endif

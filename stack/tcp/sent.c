@@ -3,6 +3,7 @@
  * Karn's rule. While retransmitting, timestamps still give samples (RFC 7323 4). */
 #include "sent.h"
 
+#include "flight.h"
 #include "timers.h"
 
 #define TS_SAMPLE_MOST (UINT32_C(3600) * 1000) /* a TSecr from another life is no sample */
@@ -52,6 +53,23 @@ void sent_segment(struct tcp_conn *c, uint32_t seq, uint32_t end)
 		c->timed_at = c->stack->now;
 	}
 	c->snd_max = seq_max(c->snd_max, end);
+	if (c->sack_on && seq == c->snd_nxt && c->snd_wnd > 0)
+		flight_sent(c, seq, end);
+}
+
+void sent_again(struct tcp_conn *c, struct record *r)
+{
+	struct flight *f = c->flight;
+
+	c->bytes_retransmitted += r->end - r->start;
+	c->retransmitted_total++;
+	c->timed = false;
+	count(c->stack, COUNT_TCP_RETRANSMITTED);
+	if (!f->resent_any) {
+		f->resent_any = true;
+		f->resent_tsval = conn_ts_now(c->stack, c->ts_offset);
+	}
+	flight_resent(c, r);
 }
 
 nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)

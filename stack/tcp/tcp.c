@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "close.h"
+#include "flight.h"
 #include "gaps.h"
 #include "half_open.h"
 #include "input.h"
@@ -18,6 +19,7 @@
 
 #define PROTOCOL_TCP 6
 #define READY_BURST 256 /* connections served in one turn */
+#define RECORDS_SHARED 65536 /* of what is in flight, beyond two for each connection */
 #define RARE_MOST 65536 /* listeners; connections with a gap at the same time */
 
 static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
@@ -113,6 +115,7 @@ static void path_mtu_lowered(struct tcp_conn *c, uint32_t mtu)
 	if (!conn_refresh_path(c) || !conn_synchronised(c) || c->snd_mss >= before)
 		return;
 	c->timed = false;
+	flight_forget(c);
 	c->snd_nxt = c->snd_una;
 	conn_ready(c);
 }
@@ -168,6 +171,8 @@ int tcp_init(struct stack *s)
 	if (!t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
 	    !pool_init(&t->gaps, sizeof(struct gaps), rare) ||
+	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
+	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
@@ -182,6 +187,8 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->conns);
 	pool_free(&s->tcp->listeners);
 	pool_free(&s->tcp->gaps);
+	pool_free(&s->tcp->flights);
+	pool_free(&s->tcp->records);
 	pool_free(&s->tcp->half_opens);
 	pool_free(&s->tcp->time_waits);
 	free(s->tcp);
@@ -233,7 +240,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->half_opens) +
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->half_opens) +
 	       pool_bytes(&t->time_waits);
 }
 

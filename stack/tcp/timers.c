@@ -9,6 +9,7 @@
 #include "active_open.h"
 #include "loss.h"
 #include "output.h"
+#include "rack.h"
 #include "send.h"
 
 #define QUICKACKS_ONE_WAY 2
@@ -131,6 +132,9 @@ static bool deadline_expired(struct tcp_conn *c, enum conn_deadline which)
 		/* Linux's tcp_fin_timeout: an orphan in FIN-WAIT-2 is forgotten without a word. */
 		conn_end(c, 0);
 		return false;
+	case DUE_LOSS:
+		rack_expired(c);
+		return true;
 	case CONN_DEADLINES:
 		break;
 	}
@@ -164,6 +168,7 @@ void timers_stop(struct tcp_conn *c)
 {
 	timers_start(c);
 	c->retransmit_mode = RETRANSMIT_NONE;
+	c->loss_timer = LOSS_TIMER_NONE;
 	wheel_cancel(&c->stack->wheel, &c->timer);
 }
 
@@ -180,6 +185,15 @@ void timers_restart(struct tcp_conn *c)
 {
 	c->retransmit_mode = RETRANSMIT_DATA;
 	set(c, DUE_RETRANSMIT, retransmit_due(c, c->backoff));
+}
+
+void timers_backoff_undone(struct tcp_conn *c)
+{
+	nsec due = c->last_sent + rtt_backed_off(&c->rtt, settings_of(c), 0);
+
+	c->retransmits = c->backoff = 0;
+	if (c->retransmit_mode == RETRANSMIT_DATA && due < c->due[DUE_RETRANSMIT])
+		set(c, DUE_RETRANSMIT, due > c->stack->now ? due : c->stack->now);
 }
 
 void timers_all_acked(struct tcp_conn *c)
@@ -226,6 +240,12 @@ void timers_ack_owed(struct tcp_conn *c, nsec longest)
 void timers_ack_sent(struct tcp_conn *c)
 {
 	c->due[DUE_ACK] = NSEC_NEVER;
+}
+
+void timers_loss(struct tcp_conn *c, enum loss_timer which, nsec due)
+{
+	c->loss_timer = (uint8_t)which;
+	set(c, DUE_LOSS, which == LOSS_TIMER_NONE ? NSEC_NEVER : due);
 }
 
 void timers_keepalive_changed(struct tcp_conn *c)

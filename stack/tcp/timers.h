@@ -35,4 +35,9 @@ nsec timers_user_timeout(const struct tcp_conn *);
 /* Whether R2 or the user timeout is reached (RFC 9293 3.8.3). */
 bool timers_exhausted(const struct tcp_conn *, unsigned tries, unsigned limit, nsec since);
 
+/* A timeout was needless: the next is due as if it had not been. */
+void timers_backoff_undone(struct tcp_conn *);
+/* The one deadline of RFC 8985: for reordering or a probe. LOSS_TIMER_NONE: no more. */
+void timers_loss(struct tcp_conn *, enum loss_timer, nsec due);
+
 #endif

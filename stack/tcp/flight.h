@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The scoreboard of a connection with SACK: what is outstanding, in records of sequence ranges that were sent together, each in
+ * flight, received beyond a gap (SACKed), or taken for lost. It exists while something is outstanding. loss.c and rack.c decide,
+ * this only keeps the books. RFC 2018 5, RFC 6675 3, RFC 8985 5.2. */
+#ifndef LIGHT_TCP_FLIGHT_H
+#define LIGHT_TCP_FLIGHT_H
+
+#include "conn.h"
+
+/* Records follow one another from snd_una to snd_nxt. What was sent beyond snd_nxt (a probe of a closed window, what is forgotten when
+ * snd_nxt goes back) is in none. */
+enum record_state {
+	RECORD_SENT,     /* in flight for the first time */
+	RECORD_SACKED,
+	RECORD_LOST,     /* and not sent again yet */
+	RECORD_RESENT,   /* in flight again */
+};
+
+struct record {
+	struct list by_sequence;
+	struct list by_time;    /* SENT and RESENT ones, the oldest transmission first */
+	nsec sent_at;           /* the last transmission */
+	uint32_t start, end;    /* numbers [start, end); a FIN takes one */
+	uint8_t state;          /* enum record_state */
+	bool again;             /* was ever sent again */
+};
+
+struct flight {
+	struct list by_sequence, by_time;
+	uint32_t records;
+	uint32_t in_flight, sacked, lost;  /* numbers in each state; their sum is snd_nxt - snd_una */
+	uint32_t sacked_records;
+	uint32_t highest_sacked;           /* end of the highest SACKed number; snd_una or below: none */
+
+	/* rack.c: the newest transmission known to have arrived (RFC 8985 5.3) */
+	nsec rack_sent_at, rack_rtt;
+	uint32_t rack_end;
+
+	/* loss.c: proportional rate reduction (RFC 9937), and undo */
+	uint32_t prr_delivered, prr_out, prr_from;
+	bool may_undo;
+	struct cc before;                  /* as it was when the episode began */
+	uint32_t episode;                  /* snd_una then */
+	uint32_t resent;                   /* numbers sent again in it, less those a D-SACK says were needless */
+	uint32_t resent_tsval;             /* of its first retransmission; valid while resent_any */
+	bool resent_any;
+};
+
+/* What an acknowledgment told the scoreboard. */
+struct flight_news {
+	uint32_t acked, sacked;      /* numbers cumulatively acknowledged that were not SACKed, and newly SACKed */
+	uint32_t in_flight;          /* before it */
+	uint32_t highest_before;     /* what was the highest SACKed number then: RACK.fack */
+	nsec rtt;                    /* of the newest segment that was sent only once; 0: none */
+	bool original;               /* something that was sent once and not SACKed before has arrived */
+	bool dsack;                  /* a block reports a duplicate (RFC 2883), [dsack_start, dsack_end) */
+	uint32_t dsack_start, dsack_end;
+};
+
+/* [start, end) is sent for the first time: end of the books so far = start. Never fails: where records are short, the newest one
+ * takes it in. */
+void flight_sent(struct tcp_conn *, uint32_t start, uint32_t end);
+/* The record (LOST, or in flight for a probe) is sent again as a whole. */
+void flight_resent(struct tcp_conn *, struct record *);
+/* The first LOST record, joined with LOST ones behind it and cut to at most `most` numbers; NULL: none, or it can't be cut for want of
+ * a record. */
+struct record *flight_lost_or_null(struct tcp_conn *, uint32_t most);
+/* The last record, cut to at most `most` numbers at its end; NULL: none, as above. */
+struct record *flight_last_or_null(struct tcp_conn *, uint32_t most);
+
+/* The SACK blocks of an acknowledgment `ack`; then what lies below it. In this order. */
+void flight_take_sack(struct tcp_conn *, const struct tcp_segment *, struct flight_news *);
+void flight_take_ack(struct tcp_conn *, const struct tcp_segment *, struct flight_news *);
+
+void flight_mark_lost(struct tcp_conn *, struct record *);
+/* All that is not SACKed. */
+void flight_all_lost(struct tcp_conn *);
+/* The timeout was needless: what is LOST is in flight, as it was. */
+void flight_none_lost(struct tcp_conn *);
+/* The peer has thrown away what it had SACKed (RFC 2018 8). */
+void flight_renege(struct tcp_conn *);
+void flight_forget(struct tcp_conn *);
+
+/* Numbers in flight: the "pipe" of RFC 6675, by what was marked lost. */
+static inline uint32_t flight_pipe(const struct tcp_conn *c)
+{
+	return c->flight ? c->flight->in_flight : 0;
+}
+
+/* SACKed although nothing before it is missing any more: the peer must have thrown it away, or it would have acknowledged it. */
+bool flight_first_is_sacked(const struct tcp_conn *);
+
+const char *flight_check(const struct tcp_conn *);
+
+#endif

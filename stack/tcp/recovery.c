@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Each acknowledgment goes through the same steps: was the episode needless; is it over; what is lost now; how much may go. In recovery
+ * cwnd is what PRR makes of it, and ssthresh at the end. */
+#include "recovery.h"
+
+#include "loss.h"
+#include "rack.h"
+#include "timers.h"
+
+static void remember(struct tcp_conn *c)
+{
+	struct flight *f = c->flight;
+
+	f->may_undo = true;
+	f->before = c->cc;
+	f->episode = c->snd_una;
+	f->resent = 0;
+	f->resent_any = false;
+}
+
+/* RFC 9937 5: RecoverFS is what was outstanding and not SACKed before. */
+static void enter(struct tcp_conn *c, const struct flight_news *news)
+{
+	struct flight *f = c->flight;
+
+	count(c->stack, COUNT_TCP_FAST_RETRANSMITS);
+	remember(c);
+	c->recover = c->snd_nxt;
+	c->phase = LOSS_RECOVERY;
+	f->prr_delivered = f->prr_out = 0;
+	f->prr_from = c->snd_nxt - c->snd_una - f->sacked + news->sacked + news->acked;
+	c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
+	timers_restart(c);
+}
+
+static void leave(struct tcp_conn *c)
+{
+	c->phase = LOSS_OPEN;
+	c->cc.cwnd = c->cc.ssthresh;
+	rack_recovered(c);
+	c->cc.ops->on_recovered(&c->cc, c->stack->now);
+}
+
+/* RFC 9937 6. safe: the acknowledgment moved snd_una and nothing more was lost. */
+static void reduce(struct tcp_conn *c, const struct flight_news *news, bool safe)
+{
+	struct flight *f = c->flight;
+	uint32_t pipe = f->in_flight, delivered = news->acked + news->sacked, may;
+
+	f->prr_delivered += delivered;
+	if (pipe > c->cc.ssthresh) {
+		uint64_t share = ((uint64_t)f->prr_delivered * c->cc.ssthresh + f->prr_from - 1) / (f->prr_from ? f->prr_from : 1);
+
+		may = share > f->prr_out ? (uint32_t)(share - f->prr_out) : 0;
+	} else {
+		uint32_t limit = f->prr_delivered > f->prr_out ? f->prr_delivered - f->prr_out : 0;
+
+		if (safe)
+			limit = (limit > delivered ? limit : delivered) + c->snd_mss;
+		may = c->cc.ssthresh - pipe < limit ? c->cc.ssthresh - pipe : limit;
+	}
+	/* The first retransmission goes at once. */
+	if (f->prr_out == 0 && may < c->snd_mss)
+		may = c->snd_mss;
+	c->cc.cwnd = pipe + may > c->snd_mss ? pipe + may : c->snd_mss;
+}
+
+/* ---- needless episodes ---- */
+
+static void undo(struct tcp_conn *c)
+{
+	struct flight *f = c->flight;
+	uint32_t cwnd = c->cc.cwnd;
+
+	count(c->stack, COUNT_TCP_UNDONE);
+	c->cc = f->before;
+	if (c->cc.cwnd < cwnd)
+		c->cc.cwnd = cwnd;
+	f->may_undo = false;
+	flight_none_lost(c);
+	c->phase = LOSS_OPEN;
+	timers_backoff_undone(c);
+}
+
+/* RFC 3522: the acknowledgment that first moves snd_una echoes a timestamp older than the first retransmission's. */
+static bool eifel(const struct tcp_conn *c, const struct tcp_segment *s)
+{
+	const struct flight *f = c->flight;
+
+	return c->ts_on && s->has & SEG_HAS_TS && f->resent_any && seq_gt(c->snd_una, f->episode) && seq_lt(s->tsecr, f->resent_tsval);
+}
+
+/* RFC 2883 and 3708: everything that was sent again had arrived before. */
+static bool all_needless(struct tcp_conn *c, const struct flight_news *news)
+{
+	struct flight *f = c->flight;
+	uint32_t n = news->dsack_end - news->dsack_start;
+
+	if (!news->dsack || !f->resent_any || !seq_lt(news->dsack_start, news->dsack_end) ||
+	    seq_lt(news->dsack_start, f->episode) || n > f->resent)
+		return false;
+	f->resent -= n;
+	return f->resent == 0;
+}
+
+/* RFC 5682 3.2 with SACK: after a timeout, something that was sent only once arrives only now: it was late, not lost. */
+static bool late(const struct tcp_conn *c, const struct flight_news *news)
+{
+	return c->phase == LOSS_TIMEOUT && news->original;
+}
+
+static bool needless(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news)
+{
+	if (!c->flight || !c->flight->may_undo || c->phase == LOSS_OPEN)
+		return false;
+	return eifel(c, s) || all_needless(c, news) || late(c, news);
+}
+
+/* ---- the steps ---- */
+
+void recovery_take(struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
+{
+	*news = (struct flight_news){ 0 };
+	flight_take_sack(c, s, news);
+	if (c->flight && seq_gt(s->ack, c->snd_una))
+		flight_take_ack(c, s, news);
+}
+
+static void end_episode(struct tcp_conn *c)
+{
+	if (c->phase == LOSS_RECOVERY)
+		leave(c);
+	else
+		c->phase = LOSS_OPEN;
+}
+
+/* snd_una moved by `moved`; `lost` says that something was marked just now. */
+static void act(struct tcp_conn *c, const struct flight_news *news, uint32_t moved, bool lost, nsec rtt)
+{
+	switch ((enum loss_phase)c->phase) {
+	case LOSS_OPEN:
+		if (c->flight && c->flight->lost > 0) {
+			enter(c, news);
+			reduce(c, news, false);
+		} else if (moved > 0) {
+			loss_grow(c, moved, news->in_flight, rtt);
+		}
+		break;
+	case LOSS_RECOVERY:
+		if (c->flight)
+			reduce(c, news, moved > 0 && !lost);
+		break;
+	case LOSS_TIMEOUT:
+		if (moved > 0)
+			loss_grow(c, moved, news->in_flight, rtt);
+		break;
+	}
+}
+
+void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news, uint32_t moved, nsec rtt)
+{
+	bool lost, over;
+
+	if (needless(c, s, news))
+		undo(c);
+	over = c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover);
+	if (over)
+		end_episode(c);
+	lost = rack_detect(c, news);
+	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
+		c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
+		c->cc.ops->on_recovered(&c->cc, c->stack->now);
+	}
+	act(c, news, over ? 0 : moved, lost, news->rtt ? news->rtt : rtt);
+	rack_schedule_probe(c);
+	conn_ready(c);
+}
+
+void recovery_reorder_expired(struct tcp_conn *c)
+{
+	const struct flight_news news = { .in_flight = flight_pipe(c) };
+
+	if (rack_detect(c, &news))
+		act(c, &news, 0, true, 0);
+	conn_ready(c);
+}
+
+void recovery_before_timeout(struct tcp_conn *c)
+{
+	if (c->phase == LOSS_OPEN)
+		remember(c);
+}
+
+void recovery_timeout(struct tcp_conn *c)
+{
+	if (flight_first_is_sacked(c)) {
+		flight_renege(c);
+		flight_all_lost(c);
+	} else {
+		rack_timeout(c);
+	}
+	timers_loss(c, LOSS_TIMER_NONE, NSEC_NEVER);
+	c->probe_out = false;
+	/* One segment, beside what may still be under way (RFC 8985 6.3). */
+	c->cc.cwnd = flight_pipe(c) + c->snd_mss;
+}
+
+void recovery_sent(struct tcp_conn *c, uint32_t n)
+{
+	if (c->phase == LOSS_RECOVERY && c->flight)
+		c->flight->prr_out += n;
+}
