@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The device: opens an interface with a socket a queue and the program in front, and is the links' table of operations. The parts:
- * afxdp_program.c (what is ours), afxdp_queue.c (rings and packets), afxdp_watch.c (what may change while it runs). */
+ * afxdp_program.c and afxdp_want.c (what is ours), afxdp_queue.c (rings and packets), afxdp_watch.c (what may change). */
 #include "afxdp.h"
 
 #include <errno.h>
@@ -59,10 +59,6 @@ static int link_arm(struct link *l)
 	uint64_t ticks;
 	int n;
 
-	if (q->socket && q->owed)
-		afxdp_queue_kick(q);
-	if (q->owed && l->up)
-		return -1;
 	n = epoll_wait(q->epoll, e, 3, 0);
 	for (int i = 0; i < n; i++) {
 		look |= e[i].data.u32 != EVENT_SOCKET || e[i].events & (EPOLLERR | EPOLLHUP);
@@ -71,7 +67,9 @@ static int link_arm(struct link *l)
 	}
 	if (look)
 		afxdp_look(q);
-	return q->epoll;
+	if (q->socket && q->owed)
+		afxdp_queue_kick(q);
+	return q->owed && l->up ? -1 : q->epoll;
 }
 
 #define OF_QUEUE(field) { #field, offsetof(struct afxdp_queue, field) }
@@ -394,15 +392,4 @@ int afxdp_open(const struct afxdp_config *c, struct device **out, char why[DEVIC
 		d->device.queues > 1 ? "s" : "", d->queue[0]->small + d->queue[0]->big, d->queue[0]->chunk);
 	*out = &d->device;
 	return 0;
-}
-
-int afxdp_want(struct device *device, const struct afxdp_wanted *w)
-{
-	struct afxdp *d = afxdp_of(device);
-	int error;
-
-	pthread_mutex_lock(&d->lock);
-	error = afxdp_program_want(d->program, w);
-	pthread_mutex_unlock(&d->lock);
-	return error;
 }

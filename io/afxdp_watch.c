@@ -238,6 +238,17 @@ static void interface_changed(struct afxdp_queue *q)
 	take_carrier(q);
 }
 
+static void say_too_long(struct afxdp_queue *q)
+{
+	struct afxdp *d = q->device;
+
+	if (q->rx_lost == 0 || d->too_long)
+		return;
+	d->too_long = true;
+	afxdp_log(d, "%s: frames longer than its MTU arrive and are lost; the sender's segmentation offload has to be off "
+		"(ethtool -K ... tso off gso off)", d->interface);
+}
+
 void afxdp_look(struct afxdp_queue *q)
 {
 	struct afxdp *d = q->device;
@@ -251,6 +262,8 @@ void afxdp_look(struct afxdp_queue *q)
 	pthread_mutex_lock(&d->lock);
 	if (changed && q->socket)
 		interface_changed(q);
+	if (q->number == 0)
+		say_too_long(q);
 	if (!q->socket)
 		start_again(q, now);
 	else if (q->number == 0)

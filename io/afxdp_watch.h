@@ -22,7 +22,8 @@ struct afxdp {
 
 	/* Under the lock while the device runs. */
 	unsigned ifindex;            /* where the program was attached last; 0: the interface is gone */
-	bool generic, carrier;
+	bool generic, carrier, too_long;   /* too_long: has been said */
+	struct afxdp_wanted told;
 	uint64_t checked, retry, backoff;  /* milliseconds: of the program */
 	uint64_t program_lost, program_attached, interface_lost;
 };

@@ -212,11 +212,13 @@ static inline void put_arp(uint8_t *arp, uint16_t operation, const char *sender,
 
 static inline void raw_send(const struct fixture *f, const uint8_t *frame, size_t n)
 {
-	ssize_t sent;
+	ssize_t sent = -1;
 
-	do {
+	for (unsigned i = 0; i < 1000 && sent < 0; i++) {
 		sent = send(f->raw, frame, n, 0);
-	} while (sent < 0 && (errno == ENOBUFS || errno == ENETDOWN));
+		if (sent < 0)
+			usleep(100);                    /* the interface just came up, or its queue is full */
+	}
 	assert_int_equal(sent, n);
 }
 

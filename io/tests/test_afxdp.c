@@ -3,6 +3,7 @@
 #include "afxdp_test.h"
 
 #include <linux/capability.h>
+#include <linux/virtio_net.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -250,7 +251,12 @@ static void a_full_ring_takes_no_more_and_loses_nothing(void **state)
 	n = f.link->ops->borrow(f.link, p, 128);
 	assert_int_equal(n, 0);
 	assert_int_equal(f.device->ops->outstanding(f.device), 128);
+	assert_true(f.link->ops->arm(f.link) >= 0);         /* down: nothing to poll for */
+	assert_int_equal(f.link->up, 0);
 	run("ip link set lta up");
+	for (uint64_t end = now_ms() + 2000; !f.link->up && now_ms() < end;)
+		f.link->ops->arm(f.link);
+	assert_int_equal(f.link->up, 1);
 	for (unsigned i = 0; i < 128; i++) {
 		if (f.link->ops->receive(f.link, p, 1))     /* what the kernel did not take is offered again here */
 			f.link->ops->release(f.link, p, 1);
@@ -258,6 +264,43 @@ static void a_full_ring_takes_no_more_and_loses_nothing(void **state)
 		assert_int_equal(got[20], i);
 	}
 	send_one(&f, 100);
+	tear_down(&f);
+}
+
+/* As a sender's TCP that leaves segmentation to its device, which on a veth with generic XDP nobody does. */
+static void send_super_frame(const struct fixture *f, size_t bytes)
+{
+	static uint8_t frame[sizeof(struct virtio_net_hdr) + 32000];
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .hdr_len = 54,
+		.gso_size = 1400, .csum_start = 34, .csum_offset = 16 };
+	int one = 1, fd = raw_socket("ltb");
+
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	memcpy(frame, &h, sizeof(h));
+	put_ethernet(f, frame + sizeof(h), 0x0800);
+	put_ip4(frame + sizeof(h) + 14, bytes - 14, LIGHT_ADDRESS, 1, 2);
+	frame[sizeof(h) + 23] = 6;
+	frame[sizeof(h) + 46] = 0x50;
+	assert_int_equal(send(fd, frame, sizeof(h) + bytes, 0), sizeof(h) + bytes);
+	close(fd);
+}
+
+static void frames_longer_than_the_mtu_are_lost_and_said_once(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up_config(&f, 4000, 1, (struct afxdp_config){ .packets = 512, .skb = true });
+	run("ethtool -K ltb tx on tso on >/dev/null 2>&1");
+	for (unsigned i = 0; i < 3; i++)
+		send_super_frame(&f, 20000);
+	assert_true(link_turn(&f, 1500, -1, "longer than its MTU"));
+	assert_null(strstr(strstr(f.log, "longer than its MTU") + 1, "longer"));
+	assert_int_equal(counter(f.link, "rx_lost"), 3);
+	assert_int_equal(f.link->stats.rx_dropped, 3);
+	assert_int_equal(f.link->stats.rx_packets, 0);
+	receive_one(&f, 4014);
+	send_one(&f, 4014);
 	tear_down(&f);
 }
 
@@ -442,6 +485,7 @@ int main(void)
 		cmocka_unit_test(a_burst_is_sent_with_one_call),
 		cmocka_unit_test(with_all_packets_taken_frames_are_lost_and_counted_until_they_are_back),
 		cmocka_unit_test(a_full_ring_takes_no_more_and_loses_nothing),
+		cmocka_unit_test(frames_longer_than_the_mtu_are_lost_and_said_once),
 		cmocka_unit_test(frames_that_no_interface_could_send_are_refused_and_counted),
 		cmocka_unit_test(generic_xdp_and_busy_polling_carry_the_same_frames),
 		cmocka_unit_test(counters_have_names_of_their_own_and_an_end),
