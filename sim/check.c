@@ -16,10 +16,17 @@ static void check_packets(struct world *w)
 	const char *wrong;
 
 	for (i = 0; i < world_hosts(w); i++) {
-		struct stack_memory m;
+		const struct host *h = world_host(w, i);
+		unsigned core;
 
-		stack_memory(world_host(w, i)->stack, &m);
-		held += m.packets_held;
+		for (core = 0; core < h->core_count; core++) {
+			struct stack_memory m;
+
+			stack_memory(h->cores[core], &m);
+			held += m.packets_held;
+		}
+		if (h->dealer)
+			held += dealer_held(h->dealer);
 	}
 	if (held != wire_outstanding(wire))
 		world_fail(w, "hosts hold %u packets, but admit to %u", wire_outstanding(wire), held);
@@ -31,13 +38,15 @@ void check_turn(struct world *w, struct host *h)
 {
 	uint32_t every = world_check_every(w);
 	const char *wrong;
+	unsigned core;
 
 	if (h->idle_turns > IDLE_TURNS_MOST)
 		world_fail(w, "host %u asks for turns and has nothing to do in them", h->number);
 	if (!every || h->turns % every != 0)
 		return;
-	if ((wrong = stack_check(h->stack)))
-		world_fail(w, "host %u: %s", h->number, wrong);
+	for (core = 0; core < h->core_count; core++)
+		if ((wrong = stack_check(h->cores[core])))
+			world_fail(w, "host %u, core %u: %s", h->number, core, wrong);
 	/* wire_check walks whole queues, so it looks only now and then. */
 	if (h->turns % 64 == 0)
 		check_packets(w);
@@ -51,7 +60,7 @@ static void check_talk(struct world *w, const struct tcp_settings *tcp, struct t
 	struct ep_info i;
 	unsigned shift;
 
-	if (t->state == TALK_FREE || ep_info(t->host->stack, t->ep, &i) != 0)
+	if (t->state == TALK_FREE || ep_info(t->stack, t->ep, &i) != 0)
 		return;
 	if (i.send_queued == 0 || i.state == TCP_SYN_SENT || i.segments_sent != t->seen_segments
 	    || i.bytes_acked != t->seen_acked) {
@@ -107,7 +116,7 @@ static void say_unfinished(struct world *w)
 
 			if (t->state == TALK_FREE)
 				continue;
-			ep_info(h->stack, t->ep, &info);
+			ep_info(t->stack, t->ep, &info);
 			world_fail(w, "host %u is not done: %u clients, %u talks; a %s of port %u, TCP state %d,"
 				" sent %" PRIu64 ", received %" PRIu64 ", %u unacknowledged, next %.3f s",
 				i, h->busy, h->talks, t->client ? "client" : "server", t->script->port,
@@ -119,20 +128,29 @@ static void say_unfinished(struct world *w)
 	}
 }
 
+static void check_core_empty(struct world *w, unsigned i, unsigned core)
+{
+	const struct host *h = world_host(w, i);
+	struct stack_memory m;
+	unsigned port;
+
+	stack_memory(h->cores[core], &m);
+	if (m.endpoints || m.connections || m.half_open || m.time_wait || m.packets_held || m.fragments_held || m.extents_lent)
+		world_fail(w, "host %u, core %u at the end: %u endpoints, %u connections, %u half open, %u in TIME-WAIT,"
+			" %u packets, %u bytes of fragments, %u extents", i, core, m.endpoints, m.connections, m.half_open,
+			m.time_wait, m.packets_held, m.fragments_held, m.extents_lent);
+	for (port = core; h->steer && port < 65536; port += h->core_count)
+		if (steer_tcp_pinned(h->steer, (uint16_t)port) || steer_udp_bound(h->steer, (uint16_t)port))
+			world_fail(w, "host %u, core %u at the end: port %u is still spoken for", i, core, port);
+}
+
 static void check_nothing_left(struct world *w)
 {
-	unsigned i;
+	unsigned i, core;
 
-	for (i = 0; i < world_hosts(w); i++) {
-		struct stack_memory m;
-
-		stack_memory(world_host(w, i)->stack, &m);
-		if (m.endpoints || m.connections || m.half_open || m.time_wait || m.packets_held
-		    || m.fragments_held || m.extents_lent)
-			world_fail(w, "host %u at the end: %u endpoints, %u connections, %u half open, %u in TIME-WAIT,"
-				" %u packets, %u bytes of fragments, %u extents", i, m.endpoints, m.connections,
-				m.half_open, m.time_wait, m.packets_held, m.fragments_held, m.extents_lent);
-	}
+	for (i = 0; i < world_hosts(w); i++)
+		for (core = 0; core < world_host(w, i)->core_count; core++)
+			check_core_empty(w, i, core);
 	check_packets(w);
 	if (wire_outstanding(world_wire(w)) != 0)
 		world_fail(w, "%u packets are still out at the end", wire_outstanding(world_wire(w)));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A stack, its turns, and who hears its events. Services and clients live here, what they say in talk.c, UDP in
+/* A host's stacks, their turns, and who hears its events. Services and clients live here, what they say in talk.c, UDP in
  * ping.c. An event's owner is the address of the application's struct, which begins with its kind. */
 #include "host.h"
 
@@ -14,7 +14,7 @@
 struct service {
 	uint8_t app_kind;    /* first */
 	bool listens;
-	ep_id ep;
+	ep_id ep[STEER_CORES];
 	struct host *host;
 	const struct talk_script *script;
 	uint32_t backlog;
@@ -56,39 +56,55 @@ void host_talk_put(struct talk *t)
 
 /* ---- services ---- */
 
-static void accept_all(struct service *s)
+static void accept_all(struct service *s, unsigned core)
 {
-	struct stack *stack = s->host->stack;
+	struct stack *stack = s->host->cores[core];
 	struct talk *t;
 	ep_id child;
 	int r;
 
-	while ((r = ep_accept(stack, s->ep, &child, NULL)) == 0) {
+	while ((r = ep_accept(stack, s->ep[core], &child, NULL)) == 0) {
 		t = host_talk_take(s->host);
 		ep_set_owner(stack, child, (uintptr_t)t, NULL);
-		talk_begin(t, s->host, child, s->script, false);
+		talk_begin(t, s->host, stack, child, s->script, false);
 	}
 	if (r != -EAGAIN)
 		world_fail(s->host->world, "host %u: ep_accept: %d", s->host->number, r);
 }
 
-bool host_service_start(struct service *s)
+/* At the port's home the socket itself, on the other cores its doubles, as the daemon has them. */
+static bool listen_on(struct service *s, unsigned core)
 {
 	struct ep_name name = { .port = s->script->port };
-	struct stack *stack = s->host->stack;
+	struct stack *stack = s->host->cores[core];
+	ep_id *ep = &s->ep[core];
 
-	stack_at(stack, world_now(s->host->world));
-	s->host->touched = true;
+	if (ep_open(stack, EP_STREAM, (uintptr_t)s, NULL, ep) != 0)
+		return false;
+	ep_set(stack, *ep, EP_REUSE_ADDR, 1);
+	if (core != name.port % s->host->core_count)
+		ep_set(stack, *ep, EP_SHADOW, 1);
+	if (s->script->server.receive_buffer)    /* before the handshake: it decides the window's scale */
+		ep_set(stack, *ep, EP_RECEIVE_BUFFER, s->script->server.receive_buffer);
+	if (ep_bind(stack, *ep, &name) == 0 && ep_listen(stack, *ep, s->backlog) == 0)
+		return true;
+	ep_abort(stack, *ep);
+	return false;
+}
+
+bool host_service_start(struct service *s)
+{
+	unsigned core;
+
+	host_touch(s->host);
 	CHECK(!s->listens);
 	if (s->host->closed)
 		return true;            /* too late: nothing is to begin any more */
-	if (ep_open(stack, EP_STREAM, (uintptr_t)s, NULL, &s->ep) != 0)
-		return false;
-	ep_set(stack, s->ep, EP_REUSE_ADDR, 1);
-	if (s->script->server.receive_buffer)    /* before the handshake: it decides the window's scale */
-		ep_set(stack, s->ep, EP_RECEIVE_BUFFER, s->script->server.receive_buffer);
-	if (ep_bind(stack, s->ep, &name) != 0 || ep_listen(stack, s->ep, s->backlog) != 0) {
-		ep_abort(stack, s->ep);
+	for (core = 0; core < s->host->core_count; core++) {
+		if (listen_on(s, core))
+			continue;
+		while (core-- > 0)
+			ep_abort(s->host->cores[core], s->ep[core]);
 		return false;
 	}
 	s->listens = true;
@@ -97,10 +113,11 @@ bool host_service_start(struct service *s)
 
 void host_service_stop(struct service *s)
 {
-	stack_at(s->host->stack, world_now(s->host->world));
-	s->host->touched = true;
-	if (s->listens)
-		ep_close(s->host->stack, s->ep);
+	unsigned core;
+
+	host_touch(s->host);
+	for (core = 0; s->listens && core < s->host->core_count; core++)
+		ep_close(s->host->cores[core], s->ep[core]);
 	s->listens = false;
 }
 
@@ -146,20 +163,22 @@ static void connect_one(void *context, uint64_t number)
 {
 	struct client *c = context;
 	struct host *h = c->host;
-	struct ep_name to = { .addr = c->plan.server, .port = c->plan.script->port };
+	struct ep_name to = { .addr = c->plan.server, .port = c->plan.script->port }, any = { .port = 0 };
+	struct stack *stack = h->cores[number % h->core_count];
 	struct talk *t = host_talk_take(h);
 	ep_id ep;
 	int r;
 
-	(void)number;
-	stack_at(h->stack, world_now(h->world));
-	h->touched = true;
-	r = ep_open(h->stack, EP_STREAM, (uintptr_t)t, NULL, &ep);
+	host_touch(h);
+	r = ep_open(stack, EP_STREAM, (uintptr_t)t, NULL, &ep);
 	if (r == 0) {
 		t->context = c;
 		t->finished = talk_finished;
-		talk_begin(t, h, ep, c->plan.script, true);
-		r = ep_connect(h->stack, ep, &to);
+		talk_begin(t, h, stack, ep, c->plan.script, true);
+		if (c->plan.bind_first)
+			r = ep_bind(stack, ep, &any);
+		if (r == 0)
+			r = ep_connect(stack, ep, &to);
 		if (r == -EINPROGRESS)
 			return;
 		t->finished = NULL;
@@ -197,50 +216,99 @@ struct client *host_connect(struct host *h, const struct client_plan *plan)
 
 /* ---- the host ---- */
 
-static void hear(struct host *h, const struct ep_event *e)
+/* A slot is used again, and handles of two stacks may be equal: an old event must not reach who has it now. */
+static void hear(struct host *h, unsigned core, const struct ep_event *e)
 {
 	uint8_t *app = (uint8_t *)(uintptr_t)e->owner;
+	struct service *service = (struct service *)(void *)app;
+	struct talk *talk = (struct talk *)(void *)app;
 
 	if (!app)
 		return;         /* a child that nobody accepted yet: its state is read then */
 	switch (*app) {
 	case APP_TALK:
-		if (((struct talk *)(void *)app)->ep == e->ep)
-			talk_event((struct talk *)(void *)app, e->mask);
+		if (talk->ep == e->ep && talk->stack == h->cores[core])
+			talk_event(talk, e->mask);
 		break;
 	case APP_SERVICE:
-		if (((struct service *)(void *)app)->listens && ((struct service *)(void *)app)->ep == e->ep)
-			accept_all((struct service *)(void *)app);
+		if (service->listens && service->ep[core] == e->ep)
+			accept_all(service, core);
 		break;
 	default:
 		ping_event(h, app, e->mask);
 	}
 }
 
+void host_touch(struct host *h)
+{
+	unsigned core;
+
+	for (core = 0; core < h->core_count; core++)
+		stack_at(h->cores[core], world_now(h->world));
+	h->touched = true;
+}
+
+nsec host_deadline(const struct host *h)
+{
+	nsec first = NSEC_NEVER, due;
+	unsigned core;
+
+	for (core = 0; core < h->core_count; core++) {
+		due = stack_deadline(h->cores[core]);
+		first = due < first ? due : first;
+	}
+	return first;
+}
+
 bool host_due(const struct host *h, nsec now)
 {
-	return h->touched || wire_queued(world_wire(h->world), h->number) > 0 || stack_deadline(h->stack) <= now;
+	return h->touched || wire_queued(world_wire(h->world), h->number) > 0 || host_deadline(h) <= now
+	       || (h->dealer && dealer_waiting(h->dealer) > 0);
+}
+
+/* What the core's applications hear after its turn; how much that was. */
+static unsigned hear_all(struct host *h, unsigned core)
+{
+	struct ep_event events[EVENTS];
+	unsigned n, i, heard = 0;
+
+	while ((n = stack_events(h->cores[core], events, EVENTS)) > 0) {
+		for (i = 0; i < n; i++)
+			hear(h, core, &events[i]);
+		heard += n;
+		if (heard > 100 * EVENTS + 2 * h->talks * 8) {
+			world_fail(h->world, "host %u: a turn raises events without end", h->number);
+			break;
+		}
+	}
+	return heard;
 }
 
 void host_turn(struct host *h, nsec now)
 {
-	struct ep_event events[EVENTS];
-	unsigned n, i, heard = 0, work;
 	bool called = h->touched;   /* then a turn without work is no fault of the stack */
+	unsigned core, work = 0;
 
 	h->touched = false;
 	h->turns++;
-	work = stack_turn(h->stack, now);
-	while ((n = stack_events(h->stack, events, EVENTS)) > 0) {
-		for (i = 0; i < n; i++)
-			hear(h, &events[i]);
-		heard += n;
-		if (heard > 100 * EVENTS + 2 * h->talks * 8) {
-			world_fail(h->world, "host %u: a turn raises events without end", h->number);
-			return;
-		}
+	for (core = 0; core < h->core_count; core++) {
+		work += stack_turn(h->cores[core], now);
+		work += hear_all(h, core);
 	}
-	h->idle_turns = called || work || heard || h->touched ? 0 : h->idle_turns + 1;
+	h->idle_turns = called || work || h->touched ? 0 : h->idle_turns + 1;
+}
+
+bool host_counter(const struct host *h, unsigned i, struct stack_counter *sum)
+{
+	struct stack_counter one;
+	unsigned core;
+
+	if (!stack_counter(h->stack, i, sum))
+		return false;
+	for (core = 1; core < h->core_count; core++)
+		if (stack_counter(h->cores[core], i, &one))
+			sum->value += one.value;
+	return true;
 }
 
 void host_timer(struct host *h, nsec when, void (*what)(void *, uint64_t), void *context, uint64_t argument)
@@ -269,11 +337,42 @@ static void secret_of(const struct world_config *c, unsigned number, uint8_t sec
 	memcpy(secret, words, 16);
 }
 
+/* The steering and the links of a host on several cores. */
+static bool add_cores(struct host *h, struct link *link, unsigned cores)
+{
+	h->core_count = cores;
+	if (cores == 1)
+		return true;
+	h->steer = malloc(sizeof(*h->steer));
+	if (!h->steer)
+		return false;
+	steer_init(h->steer, cores);
+	h->dealer = dealer_new(link, h->steer);
+	return h->dealer != NULL;
+}
+
+static bool add_stack(struct host *h, struct stack_config *config, unsigned core)
+{
+	struct link *link = h->dealer ? dealer_link(h->dealer, core) : h->link;
+	struct stack *s;
+
+	config->core = core;
+	config->steer = h->steer;
+	config->redirect = h->dealer ? dealer_redirect : NULL;
+	config->redirect_context = h->dealer;
+	s = h->cores[core] = stack_new(config);
+	if (!s || (h->interface = stack_add_link(s, link, "eth0")) < 0)
+		return false;
+	return stack_add_address(s, h->interface, &h->addr, 24) == 0;
+}
+
 struct host *host_new(struct world *w, unsigned number, const struct world_config *c, struct link *link)
 {
 	uint32_t be32 = __builtin_bswap32(0x0a000001u + number);
 	struct host *h = calloc(1, sizeof(*h));
 	struct stack_config config;
+	bool good;
+	unsigned i;
 
 	if (!h)
 		return NULL;
@@ -291,12 +390,14 @@ struct host *host_new(struct world *w, unsigned number, const struct world_confi
 	h->addr = ipaddr_from_ip4(be32);
 	h->touched = true;
 	h->scratch = malloc(HOST_SCRATCH);
-	h->stack = stack_new(&config);
-	if (!h->scratch || !h->stack || (h->interface = stack_add_link(h->stack, link, "eth0")) < 0
-	    || stack_add_address(h->stack, h->interface, &h->addr, 24) != 0) {
+	good = h->scratch && add_cores(h, link, c->cores[number] ? c->cores[number] : 1);
+	for (i = 0; good && i < h->core_count; i++)
+		good = add_stack(h, &config, i);
+	if (!good) {
 		host_free(h);
 		return NULL;
 	}
+	h->stack = h->cores[0];
 	return h;
 }
 
@@ -305,11 +406,16 @@ void host_free(struct host *h)
 	struct service *s;
 	struct client *c;
 	struct talk *t;
+	unsigned i;
 
 	if (!h)
 		return;
-	if (h->stack)
-		stack_free(h->stack);
+	if (h->dealer)
+		dealer_drain(h->dealer);
+	for (i = 0; i < h->core_count; i++)
+		stack_free(h->cores[i]);
+	dealer_free(h->dealer);
+	free(h->steer);
 	while ((s = h->services)) {
 		h->services = s->next;
 		free(s);

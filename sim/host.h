@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A host: one stack, its port on the wire, and scripted applications: services that accept, clients that connect,
+/* A host: a stack, or one for each of its cores, its port on the wire, and scripted applications: services that accept, clients that connect,
  * UDP echo and ping. They use the stack by ep_* calls only, as the daemon does. */
 #ifndef LIGHT_SIM_HOST_H
 #define LIGHT_SIM_HOST_H
 
+#include "dealer.h"
 #include "stack/stack.h"
+#include "stack/steer.h"
 #include "talk.h"
 #include "world.h"
 
@@ -29,10 +31,14 @@ struct ping;
 
 struct host {
 	struct world *world;
-	struct stack *stack;
-	struct link *link;              /* as the stack sees it: perhaps wrapped */
+	struct stack *stack;            /* of the first core */
+	struct stack *cores[STEER_CORES];
+	unsigned core_count;
+	struct steer *steer;            /* with the dealer: NULL on one core */
+	struct dealer *dealer;
+	struct link *link;              /* perhaps wrapped; as the stack sees it on one core */
 	unsigned number;
-	int interface;
+	int interface;                  /* of each stack */
 	struct ipaddr addr;
 	bool touched;                   /* an application called: the stack wants a turn */
 	bool closed;                    /* host_close was called: nothing starts any more */
@@ -43,6 +49,7 @@ struct host {
 	struct service *services;
 	struct client *clients;
 	struct ping *pings;
+	unsigned pings_opened;
 	uint8_t *scratch;               /* HOST_SCRATCH bytes for any application */
 	uint64_t turns;
 	struct host_stats stats;
@@ -50,7 +57,7 @@ struct host {
 
 #define HOST_SCRATCH 65536u
 
-/* Listens by the script on script->port until host_service_stop. The script must outlive the world. */
+/* Listens by the script on script->port, on every core, until host_service_stop. The script must outlive the world. */
 struct service *host_serve(struct host *, const struct talk_script *, uint32_t backlog);
 void host_service_stop(struct service *);
 /* Again, after a stop. False: the port is taken. After host_close nothing happens. */
@@ -64,7 +71,9 @@ struct client_plan {
 	uint32_t together;              /* at one time; 0: 1 */
 	nsec start, pause;              /* pause: after each that ended, before the next */
 	nsec stagger;                   /* between the first ones */
+	bool bind_first;                /* sockets get their port by bind, so that its home is all that counts */
 };
+/* From each core in its turn. */
 struct client *host_connect(struct host *, const struct client_plan *);
 
 struct ping_plan {
@@ -86,7 +95,13 @@ void host_close(struct host *);
 struct host *host_new(struct world *, unsigned number, const struct world_config *, struct link *);
 void host_free(struct host *);
 bool host_due(const struct host *, nsec now);
+nsec host_deadline(const struct host *);
 void host_turn(struct host *, nsec now);
+
+/* All cores together. */
+bool host_counter(const struct host *, unsigned i, struct stack_counter *);
+/* Sets the time of every core: applications are about to call. */
+void host_touch(struct host *);
 
 /* For the applications. */
 struct talk *host_talk_take(struct host *);

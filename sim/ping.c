@@ -19,6 +19,7 @@ struct ping {
 	bool closed;
 	ep_id ep;
 	struct host *host;
+	struct stack *stack;   /* of its core */
 	struct ping_plan plan;
 	uint64_t sent, answered;
 	struct ping *next;
@@ -60,8 +61,8 @@ void ping_event(struct host *h, void *app, uint32_t mask)
 	if (p->closed || mask & EP_RELEASED)
 		return;
 	if (mask & EP_ERROR)
-		ep_take_error(h->stack, p->ep);
-	while ((n = ep_recv_from(h->stack, p->ep, h->scratch, HOST_SCRATCH, &from)) != -EAGAIN) {
+		ep_take_error(p->stack, p->ep);
+	while ((n = ep_recv_from(p->stack, p->ep, h->scratch, HOST_SCRATCH, &from)) != -EAGAIN) {
 		if (n < 0 && ++empty < 16)
 			continue;       /* an error that came meanwhile */
 		if (n < 0) {
@@ -69,24 +70,25 @@ void ping_event(struct host *h, void *app, uint32_t mask)
 			return;
 		}
 		if (p->app_kind == APP_ECHO)
-			ep_send_to(h->stack, p->ep, h->scratch, (uint32_t)n, &from);
+			ep_send_to(p->stack, p->ep, h->scratch, (uint32_t)n, &from);
 		else
 			answered(p, h->scratch, n);
 	}
 	h->touched = true;
 }
 
+/* Clients on each core in its turn, a service at its port's home. */
 static bool open_at(struct host *h, struct ping *p, uint16_t port)
 {
 	struct ep_name name = { .port = port };
 
-	stack_at(h->stack, world_now(h->world));
-	h->touched = true;
+	host_touch(h);
+	p->stack = h->cores[(port ? port : h->pings_opened++) % h->core_count];
 	p->host = h;
 	p->next = h->pings;
 	h->pings = p;
-	if (ep_open(h->stack, EP_DATAGRAM, (uintptr_t)p, NULL, &p->ep) == 0
-	    && ep_bind(h->stack, p->ep, &name) == 0)
+	if (ep_open(p->stack, EP_DATAGRAM, (uintptr_t)p, NULL, &p->ep) == 0
+	    && ep_bind(p->stack, p->ep, &name) == 0)
 		return true;
 	p->closed = true;
 	return false;
@@ -109,13 +111,12 @@ static void send_one(void *context, uint64_t number)
 
 	if (p->closed)
 		return;
-	stack_at(h->stack, now);
-	h->touched = true;
+	host_touch(h);
 	memcpy(h->scratch, &number, 8);
 	memcpy(h->scratch + 8, &now, 8);
 	pattern_fill(number, 0, h->scratch + HEADER, p->plan.bytes - HEADER);
 	/* A refusal (a full buffer, no route) is the loss of one datagram. */
-	ep_send_to(h->stack, p->ep, h->scratch, p->plan.bytes, &to);
+	ep_send_to(p->stack, p->ep, h->scratch, p->plan.bytes, &to);
 	p->sent++;
 	h->stats.pings_sent++;
 	if (p->sent < p->plan.count)
@@ -153,11 +154,10 @@ void pings_close(struct host *h)
 {
 	struct ping *p;
 
-	stack_at(h->stack, world_now(h->world));
-	h->touched = true;
+	host_touch(h);
 	for (p = h->pings; p; p = p->next) {
 		if (!p->closed)
-			ep_close(h->stack, p->ep);
+			ep_close(p->stack, p->ep);
 		p->closed = true;
 	}
 }

@@ -11,6 +11,7 @@
 #include "stack/base/check.h"
 
 #define MAX_HOSTS 4u
+#define MAX_CORES 4u
 #define MAX_CLIENTS 6u
 #define BYTES_MOST (UINT64_C(768) << 10)   /* of all talks together, about */
 #define LIMIT (6 * 3600 * NSEC_PER_SEC)
@@ -160,6 +161,14 @@ static void draw_cables(struct swarm *s)
 	}
 }
 
+static void know(struct host *h, struct ipaddr addr, const uint8_t mac[6])
+{
+	unsigned core;
+
+	for (core = 0; core < h->core_count; core++)
+		stack_add_neighbour(h->cores[core], h->interface, &addr, mac);
+}
+
 /* An ARP exchange that is lost a few times over is a failed connection, rightly. So where frames get lost either
  * everybody knows everybody, or connections may fail. */
 static void draw_neighbours(struct swarm *s)
@@ -175,8 +184,8 @@ static void draw_neighbours(struct swarm *s)
 	for (a = 0; a < s->config.hosts; a++)
 		for (b = 0; b < s->config.hosts; b++)
 			if (a != b)
-				stack_add_neighbour(world_host(s->world, a)->stack, world_host(s->world, a)->interface,
-					&world_host(s->world, b)->addr, wire_link(world_wire(s->world), b)->mac);
+				know(world_host(s->world, a), world_host(s->world, b)->addr,
+					wire_link(world_wire(s->world), b)->mac);
 }
 
 /* ---- hosts ---- */
@@ -210,6 +219,7 @@ static void draw_hosts(struct swarm *s)
 	static const uint32_t flags[] = { 0, LINK_TX_CSUM | LINK_RX_CSUM, LINK_TX_CSUM,
 		LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM, LINK_TSO | LINK_TX_CSUM };
 	static const uint16_t mtus[] = { 1500, 1500, 1500, 576, 9000, 1280 };
+	unsigned i;
 
 	s->config.hosts = (unsigned)between(s, 2, MAX_HOSTS);
 	s->config.link_flags = flags[rng_below(&s->rng, 5)];
@@ -218,6 +228,9 @@ static void draw_hosts(struct swarm *s)
 	s->config.max_endpoints = 1024;
 	s->config.loopback_packets = 64;
 	s->config.check_every = 1;
+	if (one_in(s, 3))
+		for (i = 0; i < s->config.hosts; i++)
+			s->config.cores[i] = (uint8_t)between(s, 1, MAX_CORES);
 	draw_tcp(s);
 }
 
@@ -275,6 +288,7 @@ static void draw_client(struct swarm *s, unsigned i)
 	p.start = magnitude(s, 32);
 	p.stagger = magnitude(s, 24);
 	p.pause = magnitude(s, 28);
+	p.bind_first = one_in(s, 4);
 	draw_script(s, t, (uint16_t)(PORT_FIRST + i), BYTES_MOST / s->clients / p.connections);
 	s->service_hosts[i] = server;
 	s->services[i] = host_serve(world_host(s->world, server), t, (uint32_t)between(s, 8, 128));
@@ -282,9 +296,9 @@ static void draw_client(struct swarm *s, unsigned i)
 	if (s->trace)
 		fprintf(s->trace, "# host %u -> host %u port %u: kind %d, %" PRIu64 " x %" PRIu64
 			" bytes, ask %u answer %u rounds %u, half close %d, together %u, aborts %" PRIu64 "/%"
-			PRIu64 "\n", client, server, t->port, (int)t->kind, p.connections, t->bytes, t->ask,
+			PRIu64 ", bound %d\n", client, server, t->port, (int)t->kind, p.connections, t->bytes, t->ask,
 			t->answer, t->rounds, t->half_close, p.together, t->client.abort_after,
-			t->server.abort_after);
+			t->server.abort_after, p.bind_first);
 }
 
 static void draw_pings(struct swarm *s)
@@ -310,12 +324,12 @@ static void trouble_ends(void *context, uint64_t argument)
 	unsigned i;
 
 	(void)argument;
-	stack_at(h->stack, world_now(h->world));
-	h->touched = true;
+	host_touch(h);
 	if (t->kind == CARRIER)
 		wire_set_up(world_wire(h->world), t->host, true);
-	if (t->kind == ADDRESS && stack_add_address(h->stack, h->interface, &h->addr, 24) != 0)
-		world_fail(h->world, "host %u: its address does not come back", t->host);
+	for (i = 0; t->kind == ADDRESS && i < h->core_count; i++)
+		if (stack_add_address(h->cores[i], h->interface, &h->addr, 24) != 0)
+			world_fail(h->world, "host %u: its address does not come back", t->host);
 	for (i = 0; t->kind == LISTENER && i < t->swarm->clients; i++)
 		if (t->swarm->service_hosts[i] == t->host && !host_service_listens(t->swarm->services[i])
 		    && !host_service_start(t->swarm->services[i]))
@@ -330,12 +344,12 @@ static void trouble_begins(void *context, uint64_t argument)
 	unsigned i;
 
 	(void)argument;
-	stack_at(h->stack, world_now(h->world));
-	h->touched = true;
+	host_touch(h);
 	if (t->kind == CARRIER)
 		wire_set_up(world_wire(h->world), t->host, false);
-	if (t->kind == ADDRESS && stack_remove_address(h->stack, h->interface, &h->addr) != 0)
-		world_fail(h->world, "host %u: its address cannot be removed", t->host);
+	for (i = 0; t->kind == ADDRESS && i < h->core_count; i++)
+		if (stack_remove_address(h->cores[i], h->interface, &h->addr) != 0)
+			world_fail(h->world, "host %u: its address cannot be removed", t->host);
 	for (i = 0; t->kind == LISTENER && i < t->swarm->clients; i++)
 		if (t->swarm->service_hosts[i] == t->host)
 			host_service_stop(t->swarm->services[i]);
@@ -398,8 +412,9 @@ bool swarm_run(uint64_t seed, FILE *trace, struct swarm_result *result)
 	s.world = world_new(&s.config);
 	CHECK(s.world);
 	if (trace)
-		fprintf(trace, "# seed %" PRIu64 ": %u hosts, mtu %u, link flags %u\n", seed, s.config.hosts,
-			s.config.mtu, s.config.link_flags);
+		fprintf(trace, "# seed %" PRIu64 ": %u hosts, mtu %u, link flags %u, cores %u %u %u %u\n", seed,
+			s.config.hosts, s.config.mtu, s.config.link_flags, s.config.cores[0], s.config.cores[1],
+			s.config.cores[2], s.config.cores[3]);
 	draw_cables(&s);
 	draw_neighbours(&s);
 	draw_trouble(&s);

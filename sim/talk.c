@@ -96,7 +96,7 @@ static void note_connection(struct talk *t)
 	struct host_stats *stats = &t->host->stats;
 	struct ep_info i;
 
-	if (ep_info(t->host->stack, t->ep, &i) != 0)
+	if (ep_info(t->stack, t->ep, &i) != 0)
 		return;
 	stats->data_segments += i.data_segments_sent;
 	stats->retransmitted += i.retransmitted_total;
@@ -115,7 +115,7 @@ static void close_talk(struct talk *t, int error)
 	int r;
 
 	note_connection(t);
-	r = ep_close(t->host->stack, t->ep);
+	r = ep_close(t->stack, t->ep);
 
 	t->host->touched = true;
 	if (r != 0)
@@ -134,7 +134,7 @@ static void broken(struct talk *t, int error)
 void talk_abort(struct talk *t)
 {
 	struct ep_name name;
-	int r = ep_abort(t->host->stack, t->ep);
+	int r = ep_abort(t->stack, t->ep);
 
 	t->host->touched = true;
 	if (r != 0)
@@ -142,7 +142,7 @@ void talk_abort(struct talk *t)
 	t->state = TALK_CLOSING;
 	over(t, ECONNABORTED);
 	/* Where an abort frees the handle at once, no EP_RELEASED will come. */
-	if (ep_local(t->host->stack, t->ep, &name) == -EBADF)
+	if (ep_local(t->stack, t->ep, &name) == -EBADF)
 		gone(t);
 }
 
@@ -158,7 +158,7 @@ static void wake(void *context, uint64_t when)
 			host_talk_put(t);
 		return;
 	}
-	stack_at(t->host->stack, world_now(t->host->world));
+	stack_at(t->stack, world_now(t->host->world));
 	t->host->touched = true;
 	if (t->state == TALK_OPEN)
 		talk_run(t);
@@ -193,7 +193,7 @@ static bool read_some(struct talk *t)
 			wake_at(t, t->next_read);
 			return true;
 		}
-		n = ep_recv(t->host->stack, t->ep, t->host->scratch, chunk_of(t));
+		n = ep_recv(t->stack, t->ep, t->host->scratch, chunk_of(t));
 		if (n == -EAGAIN)
 			return true;
 		if (n < 0) {
@@ -235,7 +235,7 @@ static bool write_some(struct talk *t)
 		if (n > limit - t->sent)
 			n = (uint32_t)(limit - t->sent);
 		pattern_fill(t->send_key, t->sent, t->host->scratch, n);
-		r = ep_send(t->host->stack, t->ep, t->host->scratch, n);
+		r = ep_send(t->stack, t->ep, t->host->scratch, n);
 		if (r == -EAGAIN)
 			return true;
 		if (r <= 0 || r > n) {
@@ -273,7 +273,7 @@ static void finish_some(struct talk *t)
 	}
 	if (t->script->half_close && !t->shut && t->sent == talk_total(t->script, t->client, EP_SEND)) {
 		t->shut = true;
-		r = ep_shutdown(t->host->stack, t->ep, EP_SHUT_WRITE);
+		r = ep_shutdown(t->stack, t->ep, EP_SHUT_WRITE);
 		if (r != 0 && !may_break(t->script))
 			say_failure(t, "ep_shutdown", r);
 	}
@@ -303,7 +303,7 @@ static void open_talk(struct talk *t)
 	struct ep_name local, peer;
 	uint64_t key;
 
-	if (ep_local(t->host->stack, t->ep, &local) != 0 || ep_peer(t->host->stack, t->ep, &peer) != 0) {
+	if (ep_local(t->stack, t->ep, &local) != 0 || ep_peer(t->stack, t->ep, &peer) != 0) {
 		broken(t, ENOTCONN);
 		return;
 	}
@@ -323,17 +323,17 @@ static void set_options(struct talk *t)
 	const struct talk_habits *h = habits(t);
 
 	if (h->receive_buffer)
-		ep_set(t->host->stack, t->ep, EP_RECEIVE_BUFFER, h->receive_buffer);
+		ep_set(t->stack, t->ep, EP_RECEIVE_BUFFER, h->receive_buffer);
 	if (h->send_buffer)
-		ep_set(t->host->stack, t->ep, EP_SEND_BUFFER, h->send_buffer);
+		ep_set(t->stack, t->ep, EP_SEND_BUFFER, h->send_buffer);
 	if (h->nodelay)
-		ep_set(t->host->stack, t->ep, EP_NODELAY, 1);
+		ep_set(t->stack, t->ep, EP_NODELAY, 1);
 	if (!may_break(t->script))
 		return;
 	/* The peer may be gone without a word. */
-	ep_set(t->host->stack, t->ep, EP_KEEPALIVE, 1);
-	ep_set(t->host->stack, t->ep, EP_KEEP_IDLE, KEEP_IDLE);
-	ep_set(t->host->stack, t->ep, EP_KEEP_INTERVAL, KEEP_INTERVAL);
+	ep_set(t->stack, t->ep, EP_KEEPALIVE, 1);
+	ep_set(t->stack, t->ep, EP_KEEP_IDLE, KEEP_IDLE);
+	ep_set(t->stack, t->ep, EP_KEEP_INTERVAL, KEEP_INTERVAL);
 }
 
 void talk_run(struct talk *t)
@@ -356,15 +356,16 @@ void talk_event(struct talk *t, uint32_t mask)
 		if (mask & EP_CONNECTED)
 			open_talk(t);
 		else if (mask & (EP_ERROR | EP_HANGUP))
-			broken(t, ep_take_error(t->host->stack, t->ep));
+			broken(t, ep_take_error(t->stack, t->ep));
 		return;
 	}
 	if (t->state == TALK_OPEN)
 		talk_run(t);
 }
 
-void talk_begin(struct talk *t, struct host *h, ep_id ep, const struct talk_script *s, bool client)
+void talk_begin(struct talk *t, struct host *h, struct stack *stack, ep_id ep, const struct talk_script *s, bool client)
 {
+	t->stack = stack;
 	t->app_kind = APP_TALK;
 	t->host = h;
 	t->ep = ep;

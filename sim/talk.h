@@ -52,6 +52,7 @@ struct talk {
 	nsec wake_at;                  /* the soonest of them */
 	ep_id ep;
 	struct host *host;
+	struct stack *stack;           /* of the host's core whose endpoint it is */
 	const struct talk_script *script;
 	void (*finished)(struct talk *, int error);  /* once: the talk is over; error: 0 or positive errno */
 	void *context;
@@ -65,7 +66,7 @@ struct talk {
 };
 
 /* A new talk over an endpoint that is about to connect (client) or accepted. Owner and callbacks are set before. */
-void talk_begin(struct talk *, struct host *, ep_id, const struct talk_script *, bool client);
+void talk_begin(struct talk *, struct host *, struct stack *, ep_id, const struct talk_script *, bool client);
 /* The stack has something to say. */
 void talk_event(struct talk *, uint32_t mask);
 /* Does all that it can do now; it is open. */

@@ -146,7 +146,7 @@ nsec world_deadline(const struct world *w)
 
 	first = d < first ? d : first;
 	for (i = 0; i < w->config.hosts; i++) {
-		d = host_due(w->hosts[i], w->now) ? w->now : stack_deadline(w->hosts[i]->stack);
+		d = host_due(w->hosts[i], w->now) ? w->now : host_deadline(w->hosts[i]);
 		first = d < first ? d : first;
 	}
 	return first < w->now ? w->now : first;
@@ -200,7 +200,9 @@ struct world *world_new(const struct world_config *c)
 	w->config.tcp = &w->tcp;
 	rng_seed_u64(&w->rng, c->seed);
 	w->progress_at = PROGRESS_INTERVAL;
-	w->wire = c->hosts ? wire_new(&wire) : NULL;
+	for (i = 0; i < WIRE_MAX_PORTS && c->cores[i] <= STEER_CORES; i++)
+		;
+	w->wire = c->hosts && i == WIRE_MAX_PORTS ? wire_new(&wire) : NULL;
 	if (!w->wire) {
 		free(w);
 		return NULL;

@@ -24,8 +24,9 @@ struct world_config {
 	uint32_t packets;            /* of the wire's pool; 0: its default */
 	uint16_t mtu;                /* 0: 1500 */
 	uint32_t link_flags;         /* LINK_TSO ... of every host */
-	uint32_t max_endpoints;      /* of each host; 0: 65,536 */
-	uint32_t loopback_packets;   /* of each host; 0: the stack's default */
+	uint8_t cores[WIRE_MAX_PORTS];  /* of each host: as many stacks behind its port (stack/steer.h); 0: 1 */
+	uint32_t max_endpoints;      /* of each stack; 0: 65,536 */
+	uint32_t loopback_packets;   /* of each stack; 0: the stack's default */
 	const struct tcp_settings *tcp;  /* NULL: tcp_settings_linux */
 	uint32_t check_every;        /* turns of a stack between stack_check; 1: after each, 0: never */
 	FILE *trace;                 /* one line a frame; NULL: none */

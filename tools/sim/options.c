@@ -13,12 +13,13 @@ enum {
 	KEY_HOSTS = 256, KEY_RATE, KEY_DELAY, KEY_JITTER, KEY_LOSS, KEY_DUPLICATE, KEY_REORDER, KEY_CORRUPT,
 	KEY_QUEUE, KEY_QUEUE_BYTES, KEY_MTU, KEY_OFFLOAD, KEY_SEED, KEY_BYTES, KEY_CONNECTIONS, KEY_TOGETHER,
 	KEY_KIND, KEY_ASK, KEY_ANSWER, KEY_ROUNDS, KEY_HALF_CLOSE, KEY_CC, KEY_STANDARD, KEY_WINDOW, KEY_PINGS,
-	KEY_PING_BYTES, KEY_LIMIT, KEY_CHECK, KEY_TRACE, KEY_PCAP, KEY_SEEDS, KEY_NODELAY,
+	KEY_PING_BYTES, KEY_LIMIT, KEY_CHECK, KEY_TRACE, KEY_PCAP, KEY_SEEDS, KEY_NODELAY, KEY_CORES, KEY_BIND,
 };
 
 static const struct argp_option options[] = {
 	{ 0, 0, 0, 0, "The network (both directions of every host's cable):", 1 },
 	{ "hosts", KEY_HOSTS, "N", 0, "hosts; host 0 serves, the others are its clients (2)", 0 },
+	{ "cores", KEY_CORES, "N", 0, "of each host, 1..16: as many stacks behind one port (1)", 0 },
 	{ "rate", KEY_RATE, "BITS", 0, "bits a second: 10M, 1G (no limit)", 0 },
 	{ "delay", KEY_DELAY, "TIME", 0, "one way: 20ms, 50us (10us)", 0 },
 	{ "jitter", KEY_JITTER, "TIME", 0, "more delay, up to this; keeps the order", 0 },
@@ -40,6 +41,7 @@ static const struct argp_option options[] = {
 	{ "answer", KEY_ANSWER, "N", 0, "bytes of its answer (1024)", 0 },
 	{ "rounds", KEY_ROUNDS, "N", 0, "requests a connection (10)", 0 },
 	{ "half-close", KEY_HALF_CLOSE, 0, 0, "who is done sending says so at once", 0 },
+	{ "bind", KEY_BIND, 0, 0, "clients bind their sockets before they connect", 0 },
 	{ "pings", KEY_PINGS, "N", 0, "UDP datagrams from each client, 10 ms apart (0)", 0 },
 	{ "ping-bytes", KEY_PING_BYTES, "N", 0, "of each, 16..65507 (64)", 0 },
 	{ 0, 0, 0, 0, "TCP:", 3 },
@@ -139,6 +141,7 @@ static bool parse_network(int key, char *v, struct sim_options *o)
 {
 	switch (key) {
 	case KEY_HOSTS: o->world.hosts = (unsigned)whole("hosts", v, 1, WIRE_MAX_PORTS); return true;
+	case KEY_CORES: memset(o->world.cores, (int)whole("cores", v, 1, STEER_CORES), sizeof(o->world.cores)); return true;
 	case KEY_RATE:
 		if (!units_rate(v, &o->cable.rate))
 			refuse(EXIT_REFUSED, "--rate: '%s' is not bits a second such as 10M or 1G", v);
@@ -168,6 +171,7 @@ static bool parse_applications(int key, char *v, struct sim_options *o)
 	case KEY_ASK: o->script.ask = (uint32_t)whole("ask", v, 1, 1 << 30); return true;
 	case KEY_ANSWER: o->script.answer = (uint32_t)whole("answer", v, 1, 1 << 30); return true;
 	case KEY_ROUNDS: o->script.rounds = (uint32_t)whole("rounds", v, 1, 1 << 30); return true;
+	case KEY_BIND: o->bind_first = true; return true;
 	case KEY_HALF_CLOSE: o->script.half_close = true; return true;
 	case KEY_NODELAY: o->script.client.nodelay = o->script.server.nodelay = true; return true;
 	case KEY_PINGS: o->pings = whole("pings", v, 0, 100000000); return true;

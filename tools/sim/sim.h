@@ -24,6 +24,7 @@ struct sim_options {
 	struct talk_script script;
 	uint64_t connections;             /* of each client */
 	uint32_t together;
+	bool bind_first;
 	uint64_t pings;
 	uint32_t ping_bytes;
 	nsec limit;

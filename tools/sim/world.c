@@ -62,7 +62,8 @@ static int stop_captures(struct sim_options *o)
 
 static void populate(struct sim_options *o, struct world *w)
 {
-	struct client_plan plan = { .script = &o->script, .connections = o->connections, .together = o->together };
+	struct client_plan plan = { .script = &o->script, .connections = o->connections, .together = o->together,
+		.bind_first = o->bind_first };
 	struct ping_plan ping = { .port = 7, .bytes = o->ping_bytes, .count = o->pings,
 		.interval = 10 * NSEC_PER_MSEC, .may_lie = o->cable.corrupt > 0 };
 	struct host *server = world_host(w, 0);
@@ -108,7 +109,7 @@ static void print_host(const struct host *h)
 		       s->pings_answered, s->pings_sent, milliseconds(s->ping_min),
 		       milliseconds(s->pings_answered ? s->ping_sum / s->pings_answered : 0),
 		       milliseconds(s->ping_max));
-	for (i = 0; stack_counter(h->stack, i, &c); i++)
+	for (i = 0; host_counter(h, i, &c); i++)
 		if (c.value)
 			printf("  %10" PRIu64 "  %s\n", c.value, c.sentence);
 }
