@@ -36,6 +36,8 @@ class Oracle:
         self.mtu = mtu
         self.addresses = {ipaddress.ip_address(a).packed for a in addresses}
         self.mac = bytes.fromhex(mac.replace(':', ''))
+        self.vlans = set()      # the numbers of those that the stack was given
+        self.dhcp = False       # a client runs: it may speak without an address
         self.seen = collections.Counter()
 
     def check(self, frame):
@@ -49,6 +51,12 @@ class Oracle:
     def ethernet(self, raw, gso):
         require(len(raw) >= 14, 'a frame without a whole Ethernet header')
         require(raw[6:12] == self.mac, 'a source MAC that is not ours')
+        if raw[12:14] == b'\x81\0':
+            require(len(raw) >= 18, 'a tag cut off')
+            require((raw[14] << 8 | raw[15]) & 0xfff in self.vlans, 'a tag of no VLAN of ours')
+            require(not raw[14] & 0x10, 'drop eligible')
+            raw = raw[:12] + raw[16:]
+            self.seen['tag'] += 1
         require(gso or len(raw) <= 14 + max(self.mtu, 46), 'a frame beyond the MTU')
         kind = raw[12:14]
         self.seen['frame'] += 1
@@ -75,7 +83,9 @@ class Oracle:
         require(checksum(p[:header_len]) == 0, 'IP header checksum')
         require(p[8] != 0, 'TTL 0')
         source, destination = p[12:16], p[16:20]
-        require(source in self.addresses, 'an IP source that is not ours')
+        asks = self.dhcp and source == bytes(4) and destination == b'\xff' * 4 and p[9] == 17 and \
+            p[header_len:header_len + 4] == b'\0\x44\0\x43'
+        require(source in self.addresses or asks, 'an IP source that is not ours')
         require(destination[0] not in (0, 127), 'a destination in 0/8 or 127/8')
         if destination == b'\xff\xff\xff\xff':
             require(to == b'\xff' * 6, 'IP broadcast not in a link broadcast')

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "stack/dhcp.h"
+
 static const char *addr_text(const struct ipaddr *a, char text[INET6_ADDRSTRLEN])
 {
 	if (ipaddr_is_any(a))
@@ -67,6 +69,53 @@ static int64_t run_link(struct server *s, const struct request *r)
 	s->wires[s->n_wires] = w;
 	s->interfaces[s->n_wires++] = interface;
 	return interface;
+}
+
+/* vlan IF VID: the new interface's number */
+static int64_t run_vlan(struct server *s, const struct request *r)
+{
+	uint64_t interface, vid;
+	if (!word_u64(r->word[1], &interface) || interface > 64 || !word_u64(r->word[2], &vid) || vid > UINT16_MAX)
+		return command_refuse(s, "vlan IF VID");
+	return stack_add_vlan(s->stack, (int)interface, (unsigned)vid, "vlan");
+}
+
+/* unvlan IF */
+static int64_t run_unvlan(struct server *s, const struct request *r)
+{
+	uint64_t interface;
+	if (!word_u64(r->word[1], &interface) || interface > 64)
+		return command_refuse(s, "unvlan IF");
+	return stack_remove_vlan(s->stack, (int)interface);
+}
+
+/* dhcp IF: a client that runs as long as the stack */
+static int64_t run_dhcp(struct server *s, const struct request *r)
+{
+	const struct dhcp_config config = { .host_name = "conformance" };
+	uint64_t interface;
+	if (!word_u64(r->word[1], &interface) || interface > 64)
+		return command_refuse(s, "dhcp IF");
+	if (!dhcp_start(s->stack, (int)interface, &config))
+		return command_refuse(s, "no such interface, or it has a client");
+	server_settle(s);
+	return 0;
+}
+
+/* addresses IF */
+static int64_t run_addresses(struct server *s, const struct request *r)
+{
+	struct ipaddr addr;
+	unsigned prefix, count = 0;
+	uint64_t interface;
+	char text[INET6_ADDRSTRLEN];
+	if (!word_u64(r->word[1], &interface) || interface > 64)
+		return command_refuse(s, "addresses IF");
+	reply_format(&s->reply, ",\"addresses\":[");
+	for (; stack_interface_address(s->stack, (int)interface, count, &addr, &prefix); count++)
+		reply_format(&s->reply, "%s\"%s/%u\"", count ? "," : "", addr_text(&addr, text), prefix);
+	reply_format(&s->reply, "]");
+	return count;
 }
 
 /* address IF ADDR/BITS */
@@ -287,7 +336,11 @@ static int64_t run_routes(struct server *s, const struct request *r)
 const struct command world_commands[] = {
 	{ "new", 0, 64, false, run_new },
 	{ "link", 3, 6, true, run_link },
+	{ "vlan", 2, 2, true, run_vlan },
+	{ "unvlan", 1, 1, true, run_unvlan },
+	{ "dhcp", 1, 1, true, run_dhcp },
 	{ "address", 2, 2, true, run_address },
+	{ "addresses", 1, 1, true, run_addresses },
 	{ "unaddress", 2, 2, true, run_unaddress },
 	{ "route", 3, 3, true, run_route },
 	{ "unroute", 1, 1, true, run_unroute },
