@@ -2,6 +2,9 @@
 /* What the XDP program takes and what it leaves to the kernel, on one interface that both use. */
 #include "afxdp_test.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
 /* Whether the frame comes to Light; if so, whole. */
 static bool comes(struct fixture *f, const uint8_t *frame, size_t n)
 {
@@ -267,6 +270,122 @@ static void a_queue_without_a_socket_is_counted_and_left_to_the_kernel(void **st
 	tear_down(&f);
 }
 
+static unsigned word(const uint8_t *at)
+{
+	return (unsigned)at[0] << 8 | at[1];
+}
+
+/* io/README.md in other words: what the program should decide. */
+static bool should_come(const uint8_t *b, size_t n, const struct afxdp_wanted *w)
+{
+	size_t at = 14, header;
+	unsigned type = word(b + 12), i;
+	bool ours = false;
+
+	if (type == 0x8100) {
+		if (n < 18)
+			return false;
+		for (i = 0; i < w->vlan_count && w->vlans[i] != (word(b + 14) & 0xfff); i++)
+			;
+		if (i == w->vlan_count)
+			return false;
+		type = word(b + 16);
+		at = 18;
+	}
+	if (type == 0x0806 && n >= at + 28 && memcmp(b + at, "\0\1\10\0\6\4", 6) == 0) {
+		for (i = 0; i < w->addresses; i++)
+			ours |= memcmp(b + at + 24, &w->ip4[i], 4) == 0 || memcmp(b + at + 14, &w->ip4[i], 4) == 0;
+		return ours;
+	}
+	if (type != 0x0800 || n < at + 20)
+		return false;
+	for (i = 0; i < w->addresses; i++)
+		ours |= memcmp(b + at + 16, &w->ip4[i], 4) == 0;
+	header = (b[at] & 15u) * 4;
+	return ours || (w->dhcp && b[at + 9] == 17 && (word(b + at + 6) & 0x1fff) == 0 && n >= at + header + 4
+		&& word(b + at + header + 2) == 68);
+}
+
+static bool chance(unsigned percent)
+{
+	return (unsigned)rand() % 100 < percent;
+}
+
+/* Random bytes, with enough of what the program looks for that every branch is taken. */
+static size_t random_frame(uint8_t *b, const struct afxdp_wanted *w)
+{
+	static const uint16_t types[] = { 0x0800, 0x0806, 0x86dd, 0x88a8 };
+	size_t n = 14 + (chance(70) ? (size_t)rand() % 80 : (size_t)rand() % 1400), at = 14;
+	unsigned type = types[rand() % 4];
+	uint32_t address = w->ip4[(unsigned)rand() % w->addresses];
+
+	for (size_t i = 0; i < 200; i++)
+		b[i] = (uint8_t)rand();
+	if (chance(40)) {
+		b[12] = 0x81;
+		b[13] = 0;
+		if (chance(70)) {
+			b[14] = (uint8_t)((b[14] & 0xf0) | w->vlans[0] >> 8);
+			b[15] = (uint8_t)w->vlans[0];
+		}
+		at = 18;
+	}
+	b[at - 2] = (uint8_t)(type >> 8);
+	b[at - 1] = (uint8_t)type;
+	if (type == 0x0806 && chance(90))
+		memcpy(b + at, "\0\1\10\0\6\4", 6);
+	if (chance(40))
+		memcpy(b + at + (type == 0x0800 ? 16 : chance(50) ? 14 : 24), &address, 4);
+	if (type == 0x0800 && chance(70)) {
+		b[at + 9] = 17;
+		b[at + 6] = b[at + 7] = 0;
+		if (chance(30))
+			b[at + 7] = 1;
+		if (chance(80)) {
+			b[at + (b[at] & 15u) * 4 + 2] = 0;
+			b[at + (b[at] & 15u) * 4 + 3] = chance(90) ? 68 : 67;
+		}
+	}
+	return n;
+}
+
+static void random_frames_go_where_the_description_says(void **state)
+{
+	struct afxdp_wanted w = { .ip4 = { inet_addr(LIGHT_ADDRESS), inet_addr("192.0.2.9") }, .addresses = 2,
+		.vlans = { 0x123, 9 }, .vlan_count = 2 };
+	uint8_t frame[1600], out[2048];
+	unsigned came[2] = { 0, 0 };
+	struct fixture f;
+	uint32_t id = 0;
+	int fd;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_int_equal(bpf_xdp_query_id((int)if_nametoindex("lta"), 0, &id), 0);
+	fd = bpf_prog_get_fd_by_id(id);
+	assert_true(fd >= 0);
+	srand(1);
+	for (unsigned i = 0; i < 60000; i++) {
+		size_t n = random_frame(frame, &w);
+		LIBBPF_OPTS(bpf_test_run_opts, t, .data_in = frame, .data_size_in = (uint32_t)n, .data_out = out,
+			.data_size_out = sizeof(out), .repeat = 1);
+		bool want_it;
+
+		if (i % 1000 == 0) {
+			w.dhcp = !w.dhcp;
+			want(&f, w);
+		}
+		want_it = should_come(frame, n, &w);
+		assert_int_equal(bpf_prog_test_run_opts(fd, &t), 0);
+		if (t.retval != (want_it ? XDP_REDIRECT : XDP_PASS))
+			fail_msg("frame %u of %zu bytes: the program says %u", i, n, t.retval);
+		came[want_it]++;
+	}
+	assert_in_range(came[1], 3000, 57000);
+	close(fd);
+	tear_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +396,7 @@ int main(void)
 		cmocka_unit_test(frames_of_our_vlans_come_with_their_tag),
 		cmocka_unit_test(the_kernel_answers_for_its_own_address_on_the_same_interface),
 		cmocka_unit_test(a_queue_without_a_socket_is_counted_and_left_to_the_kernel),
+		cmocka_unit_test(random_frames_go_where_the_description_says),
 	};
 
 	return cmocka_run_group_tests_name("afxdp_program", tests, NULL, NULL);
