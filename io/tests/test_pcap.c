@@ -25,10 +25,10 @@ static void enter(int fd)
 /* lt1 is the kernel's, with the peer's address; lt0 is ours and has none. offload: of the kernel's end. */
 static void make_veth(const char *offload)
 {
-	kernel_run("ip link add lt0 type veth peer name lt1 && sysctl -qw net.ipv6.conf.lt0.disable_ipv6=1"
+	kernel_run("ip link add lt0 type veth peer name lt1 && echo 1 >/proc/sys/net/ipv6/conf/lt0/disable_ipv6"
 		" && ip link set lt0 up && ip link set lt1 netns /proc/%d/fd/%d", getpid(), peer_namespace);
 	enter(peer_namespace);
-	kernel_run("ethtool -K lt1 tx %s tso %s gro %s >/dev/null && sysctl -qw net.ipv6.conf.lt1.disable_ipv6=1"
+	kernel_run("ethtool -K lt1 tx %s tso %s gro %s >/dev/null && echo 1 >/proc/sys/net/ipv6/conf/lt1/disable_ipv6"
 		" && ip addr add " KERNEL_IP "/24 dev lt1 && ip link set lt1 up", offload, offload, offload);
 	enter(own_namespace);
 }
@@ -270,6 +270,16 @@ static void down_up_and_deleted_are_states_and_lines(void **state)
 	}
 	assert_int_equal(l->up, 1);
 	assert_non_null(strstr(last_line, "up"));
+	/* No carrier: the other end is down. */
+	enter(peer_namespace);
+	kernel_run("ip link set lt1 down");
+	enter(own_namespace);
+	for (unsigned i = 0; i < 100 && l->up; i++) {
+		poll(&f, 1, 100);
+		l->ops->arm(l);
+	}
+	assert_int_equal(l->up, 0);
+	assert_non_null(strstr(last_line, "no carrier"));
 	kernel_run("ip link del lt0");
 	for (unsigned i = 0; i < 10; i++) {
 		assert_int_equal(l->ops->receive(l, &p, 1), 0);

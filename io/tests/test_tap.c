@@ -29,7 +29,7 @@ static struct device *open_up(const struct tap_config *c)
 	all_lines[0] = '\0';
 	if (tap_open(c, &d, why) != 0)
 		fail_msg("%s", why);
-	kernel_run("sysctl -qw net.ipv6.conf.lt0.disable_ipv6=1 && ip addr add " KERNEL_IP "/24 dev lt0 && ip link set lt0 up");
+	kernel_run("echo 1 >/proc/sys/net/ipv6/conf/lt0/disable_ipv6 && ip addr add " KERNEL_IP "/24 dev lt0 && ip link set lt0 up");
 	for (unsigned i = 0; i < d->queues; i++) {
 		struct link *l = d->ops->queue(d, i);
 
@@ -422,7 +422,7 @@ static void an_interface_made_again_is_used_again(void **state)
 	assert_int_equal(count_of(d, "interface_back"), 0);
 	kernel_run("ip link del lt0 && ip tuntap add lt0 mode tap multi_queue");
 	assert_int_equal(poll(&f, 1, 1000), 1);
-	kernel_run("sysctl -qw net.ipv6.conf.lt0.disable_ipv6=1 && ip addr add " KERNEL_IP "/24 dev lt0 && ip link set lt0 up");
+	kernel_run("echo 1 >/proc/sys/net/ipv6/conf/lt0/disable_ipv6 && ip addr add " KERNEL_IP "/24 dev lt0 && ip link set lt0 up");
 	for (unsigned i = 0; i < d->queues; i++) {
 		struct link *l = d->ops->queue(d, i);
 
@@ -440,7 +440,7 @@ static void an_interface_made_again_is_used_again(void **state)
 	kernel_run("ip link del lt0");
 	light_add(&h, d->ops->queue(d, 0));
 	light_turn(&h);
-	kernel_run("ip tuntap add lt0 mode tap && sysctl -qw net.ipv6.conf.lt0.disable_ipv6=1 && ip addr add " KERNEL_IP
+	kernel_run("ip tuntap add lt0 mode tap && echo 1 >/proc/sys/net/ipv6/conf/lt0/disable_ipv6 && ip addr add " KERNEL_IP
 		"/24 dev lt0 && ip link set lt0 up");
 	for (unsigned i = 0; i < 3000; i++)
 		light_turn(&h);
