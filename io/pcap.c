@@ -4,7 +4,6 @@
 #include "pcap.h"
 
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <stdarg.h>
@@ -12,21 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "layer4.h"
 #include "netif.h"
+#include "pcap_activate.h"
 #include "pktpool.h"
 #include "stack/base/check.h"
 
 #define DEFAULT_PACKETS 4096u
 #define PACKETS_MAX 1048576u
-/* An IP packet of 65535 bytes, Ethernet, two VLAN tags: the kernel merges segments up to that. */
-#define FRAME_MAX (65535u + 14u + 8u)
 #define ETH_HEADER 14u
-/* The kernel's ring has slots of the longest frame, 128 KB with libpcap's layout: 512 of them. */
-#define RING_BYTES (64 << 20)
 #define MTU_MIN 576u
 #define MTU_WANTED_MAX 9000u
 #define MTU_MAX 65535u
@@ -93,38 +88,15 @@ __attribute__((format(printf, 3, 4))) static int refuse(char *why, int error, co
 	return error;
 }
 
-static int activate(struct live *v, const char *name, char *why)
+static int activate(struct live *v, char *why)
 {
-	char error[PCAP_ERRBUF_SIZE] = "";
-	int result, one = 1;
+	char warning[DEVICE_WHY] = "";
+	int error = pcap_activate_live(v->device.name, &v->pcap, warning, why);
 
-	v->fd = -1;
-	v->pcap = pcap_create(name, error);
-	if (!v->pcap)
-		return refuse(why, -EIO, "pcap %s: %.100s", name, error);
-	pcap_set_snaplen(v->pcap, FRAME_MAX);
-	pcap_set_promisc(v->pcap, 1);
-	pcap_set_immediate_mode(v->pcap, 1);
-	pcap_set_buffer_size(v->pcap, RING_BYTES);
-	result = pcap_activate(v->pcap);
-	if (result == PCAP_ERROR_NO_SUCH_DEVICE)
-		return refuse(why, -ENODEV, "pcap %s: there is no such interface", name);
-	if (result == PCAP_ERROR_PERM_DENIED || result == PCAP_ERROR_PROMISC_PERM_DENIED)
-		return refuse(why, -EPERM, "pcap %s: not allowed: needs CAP_NET_RAW (and CAP_NET_ADMIN for promiscuous mode)", name);
-	if (result == PCAP_ERROR_IFACE_NOT_UP)
-		return refuse(why, -ENETDOWN, "pcap %s: the interface is down (ip link set %s up)", name, name);
-	if (result < 0)
-		return refuse(why, -EIO, "pcap %s: %.100s", name, pcap_geterr(v->pcap));
-	if (result > 0)
-		say(v, "%s", pcap_statustostr(result));
-	if (pcap_datalink(v->pcap) != DLT_EN10MB)
-		return refuse(why, -EPROTOTYPE, "pcap %s: its frames are %s; only Ethernet is possible", name,
-			pcap_datalink_val_to_name(pcap_datalink(v->pcap)) ? : "of an unknown type");
-	if (pcap_setnonblock(v->pcap, 1, error) != 0)
-		return refuse(why, -EIO, "pcap %s: %.100s", name, error);
-	/* Where neither holds, frames with our source address are still not taken. */
-	pcap_setdirection(v->pcap, PCAP_D_IN);
-	setsockopt(pcap_fileno(v->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+	if (error)
+		return error;
+	if (warning[0])
+		say(v, "%s", warning);
 	v->fd = pcap_get_selectable_fd(v->pcap);
 	return 0;
 }
@@ -158,12 +130,8 @@ static void look_for_interface(struct live *v)
 
 	if (netif_flags(v->watch, v->device.name, &flags) != 0 || !(flags & IFF_UP))
 		return;
-	if (activate(v, v->device.name, why) != 0) {
-		if (v->pcap)
-			pcap_close(v->pcap);
-		v->pcap = old;
+	if (activate(v, why) != 0)
 		return;
-	}
 	pcap_close(old);
 	if (v->fd >= 0 && watch_for(v->sleeper, v->fd) != 0)
 		return;
@@ -223,7 +191,7 @@ static void take_frame(u_char *context, const struct pcap_pkthdr *h, const u_cha
 	struct live *v = (struct live *)(void *)context;
 	struct pkt *p;
 
-	if (h->caplen < h->len || h->caplen > FRAME_MAX) {
+	if (h->caplen < h->len || h->caplen > PCAP_FRAME_MAX) {
 		v->counts[RX_TRUNCATED]++;
 		v->link.stats.rx_dropped++;
 		return;
@@ -437,7 +405,7 @@ static int open_live(struct live *v, const struct pcap_live_config *c, char *why
 	v->sleeper = epoll_create1(EPOLL_CLOEXEC);
 	if (v->watch < 0 || v->sleeper < 0)
 		return refuse(why, -EMFILE, "pcap %s: no descriptors to watch it with", c->interface);
-	error = activate(v, c->interface, why);
+	error = activate(v, why);
 	if (error)
 		return error;
 	/* libpcap opens more than the kernel's interfaces. */
@@ -450,7 +418,7 @@ static int open_live(struct live *v, const struct pcap_live_config *c, char *why
 		return error;
 	if (watch_for(v->sleeper, v->watch) != 0 || (v->fd >= 0 && watch_for(v->sleeper, v->fd) != 0))
 		return refuse(why, -EIO, "pcap %s: epoll: %s", c->interface, strerror(errno));
-	if (pktpool_open(&v->pool, c->packets ? c->packets : DEFAULT_PACKETS, FRAME_MAX) != 0)
+	if (pktpool_open(&v->pool, c->packets ? c->packets : DEFAULT_PACKETS, PCAP_FRAME_MAX) != 0)
 		return refuse(why, -ENOMEM, "pcap %s: no memory for %u packets", c->interface, c->packets);
 	return 0;
 }

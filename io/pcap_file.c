@@ -19,7 +19,6 @@
 #define DEFAULT_PACKETS 1024u
 #define PACKETS_MAX 1048576u
 #define ETH_HEADER 14u
-#define ARP_FRAME 60u
 #define DEFAULT_MTU 1500u
 #define MTU_MIN 576u
 #define MTU_WANTED_MAX 9000u
@@ -126,35 +125,16 @@ static void advance(struct replay *r)
 	}
 }
 
-/* RFC 826: a request of ours for somebody whom the capture shows is answered, since who asked in the capture asked at other
- * times, or before it began. Neither announcements nor probes (RFC 5227) are questions to others. */
 static void answer_arp(struct replay *r, const struct pkt *question)
 {
-	static const uint8_t request[8] = { 0, 1, 8, 0, 6, 4, 0, 1 };
-	const uint8_t *q = question->data;
-	uint8_t mac[6], zero[4] = { 0 };
-	uint32_t target;
+	uint8_t answer[SCAN_ARP_FRAME];
 	struct pkt *p;
-	uint8_t *a;
 
-	if (question->len < ETH_HEADER + 28 || q[12] != 0x08 || q[13] != 0x06 || memcmp(q + 14, request, 8) != 0)
-		return;
-	memcpy(&target, q + 38, 4);
-	if (memcmp(q + 28, q + 38, 4) == 0 || memcmp(q + 28, zero, 4) == 0 || !scan_find(r->scan, target, mac))
-		return;
-	if (pktpool_take(&r->pool, &r->link, &p, 1) == 0)
+	if (!scan_answer(r->scan, question->data, question->len, answer) || pktpool_take(&r->pool, &r->link, &p, 1) == 0)
 		return;
 	r->pool.outstanding--;      /* ours until it is received */
-	a = p->data;
-	memset(a, 0, ARP_FRAME);
-	memcpy(a, q + 6, 6);
-	memcpy(a + 6, mac, 6);
-	memcpy(a + 12, q + 12, 9);
-	a[21] = 2;
-	memcpy(a + 22, mac, 6);
-	memcpy(a + 28, &target, 4);
-	memcpy(a + 32, q + 22, 10);
-	p->len = ARP_FRAME;
+	memcpy(p->data, answer, sizeof(answer));
+	p->len = sizeof(answer);
 	p->stamp = r->now;
 	p->next = r->replies;
 	r->replies = p;

@@ -79,6 +79,16 @@ static void learn_from(struct scan *n, const struct source_frame *f, const uint8
 	}
 }
 
+static bool find(const struct scan *n, uint32_t ip4, uint8_t mac[6])
+{
+	const struct neighbour *e = &n->slots[slot_of(n, ip4)];
+
+	if (e->trust == ASKED_FOR || (e->trust == UNKNOWN && !n->has_any))
+		return false;
+	memcpy(mac, e->trust == UNKNOWN ? n->any : e->mac, 6);
+	return true;
+}
+
 /* As the source of ARP or IPv4, or as the unicast destination of IPv4. */
 static bool shows_mac(const struct source_frame *f, uint32_t ip4, uint8_t mac[6])
 {
@@ -143,12 +153,27 @@ void scan_free(struct scan *n)
 	free(n);
 }
 
-bool scan_find(const struct scan *n, uint32_t ip4, uint8_t mac[6])
+/* RFC 826: who asked in the capture asked at other times, or before it began. Neither announcements nor probes (RFC 5227) are
+ * questions to others. */
+bool scan_answer(const struct scan *n, const uint8_t *q, uint32_t len, uint8_t a[SCAN_ARP_FRAME])
 {
-	const struct neighbour *e = &n->slots[slot_of(n, ip4)];
+	static const uint8_t request[10] = { 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1 };
+	uint32_t target, sender;
+	uint8_t mac[6];
 
-	if (e->trust == ASKED_FOR || (e->trust == UNKNOWN && !n->has_any))
+	if (len < ETH_HEADER + ARP_BYTES || memcmp(q + 12, request, sizeof(request)) != 0)
 		return false;
-	memcpy(mac, e->trust == UNKNOWN ? n->any : e->mac, 6);
+	memcpy(&sender, q + 28, 4);
+	memcpy(&target, q + 38, 4);
+	if (sender == target || sender == 0 || !find(n, target, mac))
+		return false;
+	memset(a, 0, SCAN_ARP_FRAME);
+	memcpy(a, q + 6, 6);
+	memcpy(a + 6, mac, 6);
+	memcpy(a + 12, request, sizeof(request));
+	a[21] = 2;
+	memcpy(a + 22, mac, 6);
+	memcpy(a + 28, &target, 4);
+	memcpy(a + 32, q + 22, 10);
 	return true;
 }

@@ -15,8 +15,11 @@ struct scan;
 /* NULL: memory is short. A capture that is broken tells what stands before that. */
 struct scan *scan_new(const char *path, const uint8_t own_mac[6]);
 void scan_free(struct scan *);
-/* Who answers an ARP request for ip4: as the capture shows it; of an address that it does not show (a router's), the first
- * other host there is. false: nobody, because the capture shows us asking for it in vain, or shows nobody else. */
-bool scan_find(const struct scan *, uint32_t ip4, uint8_t mac[6]);
+#define SCAN_ARP_FRAME 60u
+
+/* Whether a frame of ours of len bytes is an ARP request that somebody answers, and the answer: from whom the capture shows to
+ * have the address; for an address that it does not show (a router's) from the first other host there is. Nobody answers when
+ * the capture shows us asking in vain, or shows nobody else. */
+bool scan_answer(const struct scan *, const uint8_t *frame, uint32_t len, uint8_t answer[SCAN_ARP_FRAME]);
 
 #endif
