@@ -18,11 +18,11 @@
 #include "io/dpdk_port.h"
 
 /* The EAL keeps some of its own allocations (parsed arguments, driver lists, what plug-ins registered) until the process ends,
- * after rte_eal_cleanup too. */
+ * after rte_eal_cleanup too. net_af_xdp leaves what libxdp made of its UMEM. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
-	return "leak:librte_\nleak:rte_eal_init\nleak:rte_eal_cleanup\nleak:libmlx\nleak:libibverbs\n";
+	return "leak:librte_\nleak:rte_eal_init\nleak:rte_eal_cleanup\nleak:libmlx\nleak:libibverbs\nleak:xsk_umem__create\n";
 }
 
 #define TEST_PACKETS 2048u
