@@ -2,6 +2,8 @@
 /* Reads what stacks and servers tell of themselves. A core's numbers are read in its own thread, one core after another. */
 #include "tools/lightd/show.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -273,25 +275,52 @@ static void put_stats(struct view *v)
 	json_object_object_add(v->to, "wire", wire);
 }
 
-/* ---- what all cores hold alike: read from the first ---- */
+/* ---- neighbours: each core asks for its own ---- */
 
-static void put_neighbours(const struct view *v)
+struct neighbours {
+	const struct view *view;
+	struct json_object *rows;   /* by address and interface */
+};
+
+/* What one core still has to ask for another may know: the one that is reachable is shown. */
+static void add_neighbours(void *context, unsigned core)
 {
-	const struct stack *stack = stack_of(v, 0);
+	const struct neighbours *all = context;
+	const struct stack *stack = stack_of(all->view, core);
 	struct stack_interface interface;
 	struct stack_neighbour n;
 
-	json_object_object_add(v->to, "neighbours", json_object_new_array());
 	for (uint32_t cursor = 0; stack_walk_neighbours(stack, &cursor, &n);) {
-		struct json_object *row = put_row(v->to, "neighbours");
+		struct json_object *row;
+		uint64_t half[2];
+		char key[64];
 
-		put_addr(row, "address", &n.addr);
+		memcpy(half, n.addr.bytes, sizeof half);
+		snprintf(key, sizeof key, "%d %" PRIx64 " %" PRIx64, n.interface, half[0], half[1]);
+		if (!json_object_object_get_ex(all->rows, key, &row)) {
+			row = put_row(all->view->to, "neighbours");
+			json_object_object_add(all->rows, key, json_object_get(row));
+			put_addr(row, "address", &n.addr);
+			put_text(row, "interface", stack_interface(stack, n.interface, &interface) ? interface.name : "?");
+		} else if (strcmp(n.state, "reachable") != 0) {
+			continue;
+		}
 		put_mac(row, "mac", n.mac);
-		put_text(row, "interface", stack_interface(stack, n.interface, &interface) ? interface.name : "?");
 		put_text(row, "state", n.state);
 		put_seconds(row, "age_seconds", n.age);
 	}
 }
+
+static void put_neighbours(const struct view *v)
+{
+	struct neighbours all = { v, json_object_new_object() };
+
+	json_object_object_add(v->to, "neighbours", json_object_new_array());
+	core_call_all(v->daemon, add_neighbours, &all);
+	json_object_put(all.rows);
+}
+
+/* ---- what all cores hold alike: read from the first ---- */
 
 static void put_routes(const struct view *v)
 {
