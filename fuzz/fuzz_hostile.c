@@ -202,7 +202,7 @@ static void attach(uint16_t kind)
 	if (f.attached || f.socket < 0 || hello_send(f.socket, &h, sizeof(h), NULL, 0) < 0)
 		return;
 	settle();
-	if (hello_recv(f.socket, &w, sizeof(w), fds, &n, NULL) == sizeof(w) && n == HELLO_FDS) {
+	if (hello_recv(f.socket, &w, sizeof(w), fds, &n, NULL) == sizeof(w) && n == HELLO_REGION_FDS + 1) {
 		const struct region_fds r = { fds[0], fds[1], fds[2] };
 
 		f.attached = region_attach(&f.region, &r) == 0;

@@ -337,8 +337,8 @@ static int open_queues(struct afxdp *d, char why[DEVICE_WHY])
 		afxdp_log(d, "%s has %u queues, %u were asked for", d->interface, have, d->device.queues);
 		d->device.queues = have;
 	} else if (have > d->device.queues) {
-		afxdp_log(d, "%s has %u receive queues: what comes by those above %u stays with the kernel (ethtool -L)",
-			d->interface, have, d->device.queues);
+		afxdp_log(d, "%s has %u receive queues, %u served here: what comes by the others never reaches Light; as many "
+			"queues here, or ethtool -L", d->interface, have, d->device.queues);
 	}
 	error = afxdp_program_new(&d->program, d->wanted.pieces, why);
 	for (i = 0; !error && i < d->device.queues; i++)

@@ -290,5 +290,8 @@ int client_set_posted(struct client *c, uint32_t id, enum ep_option option, int6
 {
 	struct request q = { .op = REQ_SET, .line = id, .a = option, .value = value };
 
+	/* What a listener's children inherit must hold on all cores before the caller goes on. */
+	if (c->cores > 1 && atomic_load_explicit(&client_line(c, id)->state, memory_order_relaxed) & LINE_LISTENING)
+		return client_call(c, &q, NULL);
 	return client_post(c, &q);
 }

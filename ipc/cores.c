@@ -292,11 +292,11 @@ static void hear(struct server *s, const struct core_message *m)
 		hear_answer(s, m);
 		return;
 	case CORE_SHADOW:
-	case CORE_SHADOW_SET:
 	case CORE_SHADOW_END:
 	case CORE_CHILD:
 		shadow_hear(s, m);
 		return;
+	case CORE_SHADOW_SET:
 	case CORE_SHADOW_LISTEN:
 		answer(s, m, shadow_hear(s, m));
 		return;

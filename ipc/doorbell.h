@@ -45,14 +45,15 @@ static inline uint32_t doorbell_say_asleep(_Atomic uint32_t *word, uint32_t bits
 	return value;
 }
 
-/* Waker, after the fence: whose bits were set; they are no more. */
+/* Waker, after the fence: whose bits were set; they are no more. Several cores may wake at once, and rounds never go back. */
 static inline uint32_t doorbell_take_sleepers(_Atomic uint32_t *word)
 {
 	uint32_t how = atomic_load_explicit(word, memory_order_relaxed);
 
-	if (!(how & DOORBELL_SLEEPERS))
-		return 0;
-	return atomic_exchange(word, (how & ~DOORBELL_SLEEPERS) + DOORBELL_ROUND) & DOORBELL_SLEEPERS;
+	while (how & DOORBELL_SLEEPERS)
+		if (atomic_compare_exchange_weak(word, &how, (how & ~DOORBELL_SLEEPERS) + DOORBELL_ROUND))
+			return how & DOORBELL_SLEEPERS;
+	return 0;
 }
 
 /* Waker's second half, after the fence: true if somebody slept (whoever it was has been woken). */

@@ -262,9 +262,8 @@ static int do_set(struct session *s, const struct request *q, struct reply *a)
 {
 	int rc = q->a < EP_OPTIONS && q->a != EP_SHADOW ? ep_set(stack_of(s), ep_of(s, q), (enum ep_option)q->a, q->value) : -ENOPROTOOPT;
 
-	(void)a;
 	if (rc == 0 && s->family->server->cores_n > 1)
-		shadows_option(s->family, q->line, (enum ep_option)q->a, q->value);
+		shadows_option(s, q->line, (enum ep_option)q->a, q->value, a);
 	if (rc == 0 && q->a == EP_OOB_INLINE)
 		line_set_state(s->family, q->line, q->value ? LINE_OOB_INLINE : 0, q->value ? 0 : LINE_OOB_INLINE);
 	if (rc == 0 && q->a == EP_SEND_BUFFER) {

@@ -415,7 +415,7 @@ enum core_word {
 	CORE_FAMILY_GONE,   /* to core 0 */
 	CORE_ANSWER,        /* token, a = 0 or -errno */
 	CORE_SHADOW,        /* line, listener, a = pid: stand for it. From its home, as the next three */
-	CORE_SHADOW_SET,    /* line, listener, a = option, value */
+	CORE_SHADOW_SET,    /* line, listener, a = option, value. Answered */
 	CORE_SHADOW_LISTEN, /* line, listener, addr, port, a = backlog. Answered */
 	CORE_SHADOW_END,    /* line, listener */
 	CORE_CHILD,         /* to the home: line, listener, a = the child's line */
@@ -454,9 +454,9 @@ void cores_awake(struct server *);
 void cores_free(struct server *);
 
 /* ---- shadows.c: listeners on several cores ---- */
-/* Remembers an option for shadows, or tells them. */
-void shadows_option(struct family *, uint32_t line, enum ep_option, int64_t);
-/* The line listens here: so it does on all cores when the round is done. */
+/* Remembers an option for shadows; where there are some, the answer waits until they have it. */
+void shadows_option(struct session *, uint32_t line, enum ep_option, int64_t, struct reply *);
+/* The line listens here; the answer waits until it does on all cores. */
 void shadows_stand(struct session *, uint32_t line, uint32_t backlog, struct reply *);
 void shadows_end(struct family *, uint32_t line);
 void shadows_child(struct family *, uint32_t child);   /* of a shadow: tells its home */

@@ -41,29 +41,64 @@ void options_free(struct line_record *l)
 	l->options = NULL;
 }
 
-static void tell_option(struct family *f, uint32_t line, enum ep_option option, int64_t value)
+static struct core_message option_message(const struct family *f, uint32_t line, enum ep_option option, int64_t value)
 {
 	struct core_message m = about(f, line, CORE_SHADOW_SET);
 
 	m.a = (uint32_t)option;
 	m.value = value;
-	cores_tell(f->server, &m);
+	return m;
 }
 
-void shadows_option(struct family *f, uint32_t line, enum ep_option option, int64_t value)
+/* What the session asked through the lane that is read now. */
+static struct round round_for(const struct session *s, uint32_t line, const struct reply *reply)
 {
+	const struct family *f = s->family;
+
+	return (struct round){
+		.family = f->number, .family_serial = f->common->serial, .line = line, .listener = use_of(line_record(f, line)),
+		.asker = s->number, .session_serial = s->serial, .lane = s->reading, .tag = reply->tag, .fd = -1,
+	};
+}
+
+static void answer_asker(struct server *server, const struct round *r, int rc)
+{
+	struct family *f = family_numbered(server, r->family, r->family_serial);
+	struct session *s = f ? f->sessions[r->asker] : NULL;
+	const struct reply reply = { .tag = r->tag, .result = rc };
+
+	if (r->tag && s && s->serial == r->session_serial && s->state == SESSION_LIVE && s->lanes[r->lane].open)
+		lane_answer(&s->lanes[r->lane], &reply);
+}
+
+/* The home's stack took the value: so did the others, or their shadow is about to go. */
+static void set_everywhere(struct server *server, struct round *r)
+{
+	answer_asker(server, r, 0);
+}
+
+void shadows_option(struct session *s, uint32_t line, enum ep_option option, int64_t value, struct reply *reply)
+{
+	struct family *f = s->family;
 	struct line_record *l = line_record(f, line);
+	struct core_message m;
+	struct round r;
 
 	if (l->type != EP_STREAM || l->state & (LINE_CONNECTED | LINE_CONNECTING))
 		return;
 	if (!l->options)
 		l->options = calloc(1, sizeof(*l->options));
-	if (!l->options)
+	if (l->options) {
+		l->options->set[option] = true;
+		l->options->value[option] = value;
+	}
+	if (!l->shadowed)
 		return;
-	l->options->set[option] = true;
-	l->options->value[option] = value;
-	if (l->shadowed)
-		tell_option(f, line, option, value);
+	m = option_message(f, line, option, value);
+	r = round_for(s, line, reply);
+	r.done = set_everywhere;
+	reply->tag = 0;
+	cores_ask(f->server, &r, &m);
 }
 
 static void tell_shadow(struct session *s, uint32_t line)
@@ -78,9 +113,12 @@ static void tell_shadow(struct session *s, uint32_t line)
 	m = about(f, line, CORE_SHADOW);
 	m.a = (uint32_t)s->pid;
 	cores_tell(f->server, &m);
-	for (i = 0; l->options && i < EP_OPTIONS; i++)
-		if (l->options->set[i])
-			tell_option(f, line, (enum ep_option)i, l->options->value[i]);
+	for (i = 0; l->options && i < EP_OPTIONS; i++) {
+		if (!l->options->set[i])
+			continue;
+		m = option_message(f, line, (enum ep_option)i, l->options->value[i]);
+		cores_tell(f->server, &m);
+	}
 }
 
 /* A listener that does not stand everywhere would lose the connections that come to the other cores. */
@@ -96,13 +134,10 @@ static void stood(struct server *server, struct round *r)
 {
 	struct family *f = family_numbered(server, r->family, r->family_serial);
 	const struct line_record *l = f && line_is_here(f, r->line) ? line_record(f, r->line) : NULL;
-	struct session *s = f ? f->sessions[r->asker] : NULL;
-	const struct reply reply = { .tag = r->tag, .result = r->rc };
 
 	if (r->rc && l && l->use == LINE_USED && l->shadowed && use_of(l) == r->listener)
 		fall(f, r->line);
-	if (r->tag && s && s->serial == r->session_serial && s->state == SESSION_LIVE && s->lanes[r->lane].open)
-		lane_answer(&s->lanes[r->lane], &reply);
+	answer_asker(server, r, r->rc);
 }
 
 /* The answer waits until all cores listen: who is told of the port may connect at once, and come to any of them. */
@@ -110,16 +145,14 @@ void shadows_stand(struct session *s, uint32_t line, uint32_t backlog, struct re
 {
 	struct family *f = s->family;
 	struct line_record *l = line_record(f, line);
-	struct round r = {
-		.done = stood, .family = f->number, .family_serial = f->common->serial, .line = line, .asker = s->number,
-		.session_serial = s->serial, .lane = s->reading, .tag = reply->tag, .fd = -1,
-	};
 	struct core_message m;
 	struct ep_name name;
+	struct round r;
 
 	if (!l->shadowed)
 		tell_shadow(s, line);
-	r.listener = use_of(l);
+	r = round_for(s, line, reply);
+	r.done = stood;
 	m = about(f, line, CORE_SHADOW_LISTEN);
 	m.a = backlog;
 	if (ep_local(f->host->stack, l->ep, &name) == 0) {

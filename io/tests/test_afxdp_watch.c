@@ -213,6 +213,8 @@ static void a_removed_program_is_noticed_and_attached_again(void **state)
 
 	(void)state;
 	set_up(&f, 1500, 1);
+	/* A program held by a link cannot be taken off by name. */
+	assert_int_not_equal(system("ip link set dev lta xdp off 2>/dev/null"), 0);
 	assert_true(receives(&f, 1000));
 	remove_program();
 	assert_false(receives(&f, 20));
@@ -355,6 +357,29 @@ static void a_sleeper_notices_a_deleted_interface_and_does_not_spin(void **state
 	tear_down(&f);
 }
 
+static void a_device_closes_while_its_interface_is_gone(void **state)
+{
+	struct fixture f;
+	struct pkt *p[100];
+	unsigned sent;
+
+	(void)state;
+	set_up(&f, 1500, 2);
+	assert_int_equal(f.link->ops->borrow(f.link, p, 100), 100);
+	for (unsigned i = 0; i < 100; i++) {
+		put_frame(&f, p[i]->data);
+		p[i]->len = 60;
+	}
+	run("ip link del lta");
+	sent = f.link->ops->transmit(f.link, p, 64);       /* not yet noticed */
+	f.link->ops->release(f.link, p + sent, 100 - sent);
+	assert_true(link_turn(&f, 2000, 0, "lta is gone"));
+	tear_down(&f);
+	set_up(&f, 1500, 1);
+	run("ip link del lta");
+	tear_down(&f);
+}
+
 struct turner {
 	pthread_t thread;
 	struct link *link;
@@ -449,6 +474,7 @@ int main(void)
 		cmocka_unit_test(a_killed_process_leaves_no_program),
 		cmocka_unit_test(a_sleeper_is_woken_by_frames_and_by_changes),
 		cmocka_unit_test(a_sleeper_notices_a_deleted_interface_and_does_not_spin),
+		cmocka_unit_test(a_device_closes_while_its_interface_is_gone),
 		cmocka_unit_test(queues_in_threads_of_their_own_lose_an_interface_and_get_it_back),
 	};
 

@@ -52,6 +52,37 @@ static void net_null_gives_and_swallows_on_two_queues(void **state)
 	d->ops->close(d);
 }
 
+/* net_null keeps a key and a table as a NIC does, but does not declare the key: it is declared here. */
+static void the_key_and_the_table_are_read_back(void **state)
+{
+	struct rte_eth_dev_info info = { .reta_size = 128, .hash_key_size = 40 };
+	struct dpdk_config c = config_of(port_named("net_null2"));
+	struct dpdk_port *port;
+	struct device *d;
+	unsigned i;
+
+	(void)state;
+	c.device.queues = 3;
+	d = open_port(&c);
+	port = (struct dpdk_port *)(void *)d;
+	dpdk_read_rss(port, &info);
+	assert_int_equal(d->rss.key_bytes, 40);
+	assert_int_equal(d->rss.table_size, 128);
+	assert_true(d->rss.udp);
+	for (i = 0; i < 128; i++)
+		assert_int_equal(d->rss.table[i], i % 3);
+	/* A table that is no power of two, or a key of another length, is one we do not know. */
+	memset(&d->rss, 0, sizeof(d->rss));
+	info.reta_size = 96;
+	dpdk_read_rss(port, &info);
+	assert_int_equal(d->rss.key_bytes, 0);
+	info.reta_size = 128;
+	info.hash_key_size = 53;
+	dpdk_read_rss(port, &info);
+	assert_int_equal(d->rss.key_bytes, 0);
+	d->ops->close(d);
+}
+
 static char input[64], output[64];
 
 static void write_input(void)
@@ -213,7 +244,7 @@ static void nothing_opens_before_the_eal_has_started(void **state)
 static void the_eal_starts_in_silence_and_leaves_the_affinity(void **state)
 {
 	static char pcap[200];
-	const char *devices[] = { "--vdev=net_null0,size=300", "--vdev=net_null1", pcap };
+	const char *devices[] = { "--vdev=net_null0,size=300", "--vdev=net_null1", "--vdev=net_null2", pcap };
 	cpu_set_t before, after;
 
 	(void)state;
@@ -247,6 +278,7 @@ int main(void)
 		cmocka_unit_test(the_eal_starts_in_silence_and_leaves_the_affinity),
 		cmocka_unit_test(the_eal_starts_once),
 		cmocka_unit_test(net_null_gives_and_swallows_on_two_queues),
+		cmocka_unit_test(the_key_and_the_table_are_read_back),
 		cmocka_unit_test(net_pcap_receives_a_file_and_writes_one),
 		cmocka_unit_test(wrong_configurations_are_refused_with_a_sentence),
 		cmocka_unit_test(a_port_can_be_opened_after_an_attempt_that_failed),

@@ -5,6 +5,7 @@
 #include <net/ethernet.h>
 
 #include "io/tap.h"
+#include "stack/base/rng.h"
 
 static char all_lines[4096];   /* since the last open_up */
 static unsigned lines;
@@ -311,6 +312,56 @@ static void a_dry_pool_leaves_frames_with_the_kernel(void **state)
 	close_clean(d, NULL);
 }
 
+/* Random bytes behind plausible headers, random offloads asked of the kernel: nothing but counts, and the host works on. */
+static void random_frames_with_random_offloads_harm_nothing(void **state)
+{
+	static uint8_t bytes[10 + 9018];
+	struct tap_config c = config(1);
+	struct device *d = open_up(&c);
+	struct link *l = d->ops->queue(d, 0);
+	struct light_host h = { 0 };
+	struct sockaddr_ll to;
+	unsigned sent = 0;
+	struct rng rng;
+	int fd = packets(&to), one = 1;
+
+	(void)state;
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	kernel_run("ip link set lt0 mtu 9000");
+	light_add(&h, l);
+	rng_seed_u64(&rng, 11);
+	for (unsigned i = 0; i < 20000; i++) {
+		uint32_t n = (uint32_t)rng_below(&rng, rng_below(&rng, 4) ? 200 : 9015);
+		uint64_t r = rng_u64(&rng);
+
+		for (unsigned k = 0; k + 8 <= sizeof(bytes) && k < n + 10; k += 8) {
+			uint64_t x = rng_u64(&rng);
+
+			memcpy(bytes + k, &x, 8);
+		}
+		memset(bytes, 0, 10);
+		if (r & 1)
+			memcpy(bytes, (uint8_t[]){ 1, r >> 1 & 1, 54, 0, 0x64, (uint8_t)(r >> 8 & 3), 34, 0, 16, 0 }, 10);
+		else if (r & 2)
+			memcpy(bytes, (uint8_t[]){ 1, 0, 0, 0, 0, 0, (uint8_t)(r >> 16), 0, (uint8_t)(r >> 24 & 31), 0 }, 10);
+		memcpy(bytes + 10, l->mac, 6);
+		memcpy(bytes + 22, r & 4 ? "\x08\0\x45" : r & 8 ? "\x81\0\0" : "\x08\x06\0", 3);
+		if (r & 16)
+			memcpy(bytes + 24, (uint8_t[]){ 0x45, 0, (uint8_t)((n - 14) >> 8), (uint8_t)(n - 14), 0, 0, 0x40, 0, 64, 6, 0, 0 }, 12);
+		sent += sendto(fd, bytes, 10 + n, 0, (struct sockaddr *)&to, sizeof(to)) > 0;
+		if (i % 8 == 0)
+			light_turn(&h);
+	}
+	assert_true(sent > 10000);
+	close(fd);
+	for (unsigned i = 0; i < 100; i++)
+		light_turn(&h);
+	assert_true(count_of(d, "rx_partial_checksums") > 100);
+	assert_true(count_of(d, "rx_checksums_completed") > 10);
+	bulk(&h, 1, 1 << 20);
+	close_clean(d, &h);
+}
+
 static void a_sleeper_wakes_for_frames_and_for_the_interface(void **state)
 {
 	struct tap_config c = config(1);
@@ -529,6 +580,7 @@ int main(void)
 		cmocka_unit_test(a_tagged_frame_keeps_its_tag),
 		cmocka_unit_test(two_queues_share_the_flows),
 		cmocka_unit_test(a_dry_pool_leaves_frames_with_the_kernel),
+		cmocka_unit_test(random_frames_with_random_offloads_harm_nothing),
 		cmocka_unit_test(a_sleeper_wakes_for_frames_and_for_the_interface),
 		cmocka_unit_test(a_busy_poller_sees_the_interface_go_down),
 		cmocka_unit_test(a_deleted_interface_is_a_state_and_one_line),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The wake protocol of ipc/, for spin: the machine, and what doorbell.h does on it; line.pml, waitset.pml and daemon.pml have the
- * models. One at a time, chosen by -DLINE, -DLANE, -DBLOCKED, -DWAITSET, -DTOLD, -DDAEMON or -DROOM; -DBREAK_x takes one fence,
+ * models. One at a time, chosen by -DLINE, -DLANE, -DBLOCKED, -DWAITSET (-DCORES: rung by two cores), -DTOLD, -DDAEMON or -DROOM; -DBREAK_x takes one fence,
  * look or order away, and spin must then find the sleeper that is never woken (./run does all of it).
  *
  * The machine is x86-TSO: a plain store waits in its processor's buffer until the process `memory` carries it out, in order; a
@@ -10,7 +10,11 @@
  * The property: when nothing can move any more (`timeout`), everything that was published has reached whom it was for. Sleeps have
  * no time limit here: DOORBELL_LIFE_CHECK must not be what saves us. */
 
+#ifdef CORES
+#define PROCESSORS 4            /* two sleepers and two cores of the daemon */
+#else
 #define PROCESSORS 3
+#endif
 #define WORDS 6
 
 typedef buffer {
@@ -43,6 +47,9 @@ end:	do
 	:: CARRY_OUT(0)
 	:: CARRY_OUT(1)
 	:: CARRY_OUT(2)
+#ifdef CORES
+	:: CARRY_OUT(3)
+#endif
 	od
 }
 
@@ -54,7 +61,9 @@ end:	do
 #else
 #define NEXT_ROUND(how) how - how % ROUND + ROUND
 #endif
-#define TAKE_SLEEPERS(word, how) atomic { FENCE; d_step { next = NEXT_ROUND(how); how = mem[word] & SLEEPERS; mem[word] = next; next = 0 } }
+/* Compare and exchange until it holds or nobody sleeps any more: what was read at last is what is taken. */
+#define TAKE_SLEEPERS(word, how) atomic { FENCE; d_step { how = mem[word]; next = NEXT_ROUND(how); \
+	if :: how & SLEEPERS -> mem[word] = next :: else fi; how = how & SLEEPERS; next = 0 } }
 /* doorbell_say_asleep, on the word called WORD: the locked instruction is the fence (C11 asks for one more, TSO does not). */
 #ifdef BREAK_SLEEPER_FENCE
 #define SAY_ASLEEP(bits) LOAD(WORD, value); value = OR(value, bits); STORE(WORD, value)

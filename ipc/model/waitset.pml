@@ -20,15 +20,22 @@ byte bytes, on_its_way;  /* in the pipe; the daemon is between taking "asleep" a
 bool piped, owed;
 bool interrupted;        /* a sleep that ends early: a signal, or another thread's epoll_ctl, which disarms */
 
-#define HAS_EVENTS LOAD(PUT, put); found = (put != taken)
+#ifdef CORES
+/* A ring for each core; both are looked at and taken from. */
+#define PUT_THERE 2
+#define LOOK LOAD(PUT, put); LOAD(PUT_THERE, there); put = put + there; there = 0
+#else
+#define LOOK LOAD(PUT, put)
+#endif
+#define HAS_EVENTS LOOK; found = (put != taken)
 #ifdef ONE_EACH
-#define TAKE LOAD(PUT, put); \
+#define TAKE LOOK; \
 	if \
 	:: atomic { put > taken; taken++ }; break \
 	:: put <= taken \
 	fi
 #else
-#define TAKE LOAD(PUT, put); \
+#define TAKE LOOK; \
 	atomic { if :: put > taken -> taken = put :: else fi }
 #endif
 
@@ -63,7 +70,7 @@ bool interrupted;        /* a sleep that ends early: a signal, or another thread
 
 proctype on_pipe(byte me)
 {
-	byte put, old;
+	byte put, there, old;
 	bool found;
 
 	do
@@ -104,7 +111,7 @@ end:			if
 
 proctype on_futex(byte me)
 {
-	byte put, value;
+	byte put, there, value;
 	bool found;
 
 	do
@@ -158,25 +165,33 @@ end:			!asleep[me];
 	:: else \
 	fi
 
+#ifdef CORES
+#define MINE (EVENTS / 2)
+#define RING (me == 3 -> PUT_THERE : PUT)
+#else
+#define MINE EVENTS
+#define RING PUT
+#endif
+
 proctype lightd(byte me)
 {
 	byte put, how, next;
 
 	do
-	:: put < EVENTS ->
+	:: put < MINE ->
 #ifdef BREAK_ORDER
 		WAKE_SET;
 		put++;
-		STORE(PUT, put)
+		STORE(RING, put)
 #else
 		put++;
-		STORE(PUT, put);
+		STORE(RING, put);
 #ifndef BREAK_DAEMON_FENCE
 		FENCE;
 #endif
 		WAKE_SET
 #endif
-	:: put + 1 < EVENTS -> put++; STORE(PUT, put)   /* two in one turn */
+	:: put + 1 < MINE -> put++; STORE(RING, put)   /* two in one turn */
 	:: else -> break
 	od
 }
@@ -193,6 +208,9 @@ init
 		run on_pipe(1);
 #else
 		run on_futex(1);
+#endif
+#ifdef CORES
+		run lightd(3);
 #endif
 		run lightd(2)
 	};

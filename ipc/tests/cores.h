@@ -17,7 +17,7 @@ struct core_thread {
 	_Atomic bool still;            /* and has noticed */
 	struct server_stats stats;     /* of the last time it had nothing to do; under the lock */
 	struct stack_memory memory;
-	char wrong[128];
+	char wrong[100], left[400];    /* what the stack still has */
 };
 
 struct cores_world {
@@ -26,6 +26,7 @@ struct cores_world {
 	struct server *servers[REGION_CORES];
 	pthread_mutex_t lock;
 	_Atomic bool stop;
+	_Atomic uint32_t *stopped;            /* another word that ends core 0's thread; NULL: none */
 	void (*idle)(struct cores_world *);   /* called by core 0's thread when it has nothing to do */
 };
 
@@ -48,6 +49,16 @@ static inline void core_open(struct core_thread *t)
 	server_host_start(w->host, w->stack);
 }
 
+static inline void name_what_is_left(struct core_thread *t)
+{
+	struct ep_info i;
+	size_t n = 0;
+
+	t->left[0] = 0;
+	for (uint32_t cursor = 0; n < sizeof(t->left) && ep_walk(t->at.stack, &cursor, &i);)
+		n += (size_t)snprintf(t->left + n, sizeof(t->left) - n, " %u>%u state %d,", i.local.port, i.peer.port, (int)i.state);
+}
+
 static inline void core_look(struct core_thread *t)
 {
 	const char *wrong = server_check(t->at.server);
@@ -58,6 +69,7 @@ static inline void core_look(struct core_thread *t)
 	stack_memory(t->at.stack, &t->memory);
 	if (wrong)
 		snprintf(t->wrong, sizeof(t->wrong), "core %u: %s", t->core, wrong);
+	name_what_is_left(t);
 	pthread_mutex_unlock(&t->world->lock);
 }
 
@@ -77,7 +89,7 @@ static inline void *core_run(void *argument)
 {
 	struct core_thread *t = argument;
 
-	while (!atomic_load(&t->world->stop)) {
+	while (!atomic_load(&t->world->stop) && !(t->core == 0 && t->world->stopped && atomic_load(t->world->stopped))) {
 		if (atomic_load(&t->held)) {
 			atomic_store(&t->still, true);
 			usleep(200);
@@ -88,7 +100,7 @@ static inline void *core_run(void *argument)
 	return NULL;
 }
 
-/* Core 0 is the caller's thread when `run` is false: core_run then. */
+/* Core 0 is for the caller's thread, by core_run. */
 static inline void cores_open(struct cores_world *w, const struct server_config *given, const char *path, unsigned n)
 {
 	struct server_config config;

@@ -3,7 +3,7 @@
 #ifndef LIGHT_IPC_TESTS_DAEMON_H
 #define LIGHT_IPC_TESTS_DAEMON_H
 
-#include "world.h"
+#include "cores.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +15,6 @@
 /* What the daemon tells the test, in memory they share. */
 struct report {
 	_Atomic uint32_t stop, up;
-	_Atomic uint64_t turns;
 	struct server_stats stats;
 	struct stack_memory memory;
 	char wrong[128];
@@ -25,6 +24,7 @@ struct report {
 static struct report *report;
 static char path[64];
 static pid_t daemon_pid;
+static unsigned daemon_cores = 1;
 
 /* A failed assertion in the child must end the child, not go on with the next test there. */
 static inline pid_t fork_for_test(void)
@@ -36,45 +36,40 @@ static inline pid_t fork_for_test(void)
 	return pid;
 }
 
-static inline void name_what_is_left(struct stack *s)
+/* Core 0, when it has nothing to do. */
+static inline void tell(struct cores_world *w)
 {
-	char text[sizeof(report->left)] = "";
-	struct ep_info i;
-	size_t n = 0;
+	char left[sizeof(report->left)] = "", wrong[sizeof(report->wrong)] = "";
+	struct server_stats stats;
+	struct stack_memory memory;
+	unsigned i;
 
-	for (uint32_t cursor = 0; n < sizeof(text) && ep_walk(s, &cursor, &i);)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, " %u>%u state %d,", i.local.port, i.peer.port, (int)i.state);
-	memcpy(report->left, text, sizeof(text));
+	cores_sum(w, &stats, &memory);
+	pthread_mutex_lock(&w->lock);
+	for (i = 0; i < w->n; i++) {
+		if (w->core[i].wrong[0])
+			snprintf(wrong, sizeof(wrong), "%s", w->core[i].wrong);
+		snprintf(left + strlen(left), sizeof(left) - strlen(left), "%s", w->core[i].left);
+	}
+	pthread_mutex_unlock(&w->lock);
+	report->stats = stats;
+	report->memory = memory;
+	memcpy(report->left, left, sizeof(left));
+	memcpy(report->wrong, wrong, sizeof(wrong));
 }
 
 static inline void daemon_main(void)
 {
-	struct world w;
-	const char *wrong;
+	static struct cores_world w;
 
 	alarm(120);   /* whatever goes wrong, it goes */
 
-	world_open(&w, NULL, path);
+	cores_open(&w, NULL, path, daemon_cores);
+	w.idle = tell;
+	w.stopped = &report->stop;
 	atomic_store(&report->up, 1);
-	while (!atomic_load(&report->stop)) {
-		unsigned work = world_turn(&w);
-
-		if (work == 0) {
-			nsec until = stack_deadline(w.stack), most = doorbell_now() + 20 * NSEC_PER_MSEC;
-
-			if (server_sleep_begin(w.server))
-				server_sleep(w.server, until < most ? until : most);
-			server_sleep_end(w.server);
-			server_stats(w.server, &report->stats);
-			stack_memory(w.stack, &report->memory);
-			name_what_is_left(w.stack);
-			wrong = server_check(w.server);
-			if (wrong)
-				snprintf(report->wrong, sizeof(report->wrong), "%s", wrong);
-		}
-		atomic_fetch_add(&report->turns, 1);
-	}
-	world_close(&w);
+	core_run(&w.core[0]);
+	cores_close(&w);
 	_exit(0);
 }
 
@@ -93,6 +88,18 @@ static inline int set_up(void **state)
 		usleep(10000);
 	assert_int_equal(report->up, 1);
 	return 0;
+}
+
+static inline int set_up_one_core(void **state)
+{
+	daemon_cores = 1;
+	return set_up(state);
+}
+
+static inline int set_up_two_cores(void **state)
+{
+	daemon_cores = 2;
+	return set_up(state);
 }
 
 static inline void stop_daemon(void)
@@ -152,6 +159,7 @@ static inline void all_is_back(uint32_t families)
 {
 	nsec until = client_now() + 30 * NSEC_PER_SEC;
 
+	families *= daemon_cores;   /* every core knows all */
 	while (client_now() < until && (report->stats.families != families || (families == 0 && (report->stats.lines ||
 		report->stats.data_lent || report->memory.endpoints || report->stats.sessions))))
 		usleep(5000);

@@ -100,7 +100,7 @@ static int busy(void *argument)
 		return 1;
 	for (i = 0; i < 8; i++)
 		ids[i] = UINT32_MAX;
-	if (client_open(c, EP_STREAM, &l) < 0)
+	if (client_open_at(c, EP_STREAM, name.port % client_cores(c), &l) < 0)
 		return 2;
 	client_bind(c, l, &name);
 	client_listen(c, l, 8);
@@ -237,15 +237,20 @@ static void a_host_that_is_not_there_is_refused(void **state)
 	assert_int_equal(client_attach(&nowhere, &c), -ENOENT);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up_one_core, tear_down)
+#define TEST2(f) cmocka_unit_test_setup_teardown(f, set_up_two_cores, tear_down)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_killed_programs_connections_are_reset),
+		TEST2(a_killed_programs_connections_are_reset),
 		TEST(programs_killed_at_any_instant_leave_nothing),
+		TEST2(programs_killed_at_any_instant_leave_nothing),
 		TEST(sleepers_wake_when_the_daemon_is_killed),
+		TEST2(sleepers_wake_when_the_daemon_is_killed),
 		TEST(a_daemon_that_stops_says_so),
+		TEST2(a_daemon_that_stops_says_so),
 		TEST(a_path_in_use_is_refused_and_a_stale_one_taken),
 		TEST(a_host_that_is_not_there_is_refused),
 	};

@@ -120,7 +120,7 @@ static void a_fork_that_fails_and_a_child_that_dies_at_once_leave_nothing(void *
 		assert_int_equal(outcome(pid), 128 + SIGKILL);
 	}
 	usleep(100000);
-	assert_int_equal(report->stats.sessions, 1);
+	assert_int_equal(report->stats.sessions, daemon_cores);
 	connect_to(c, 80);
 	accept_from(c, l);
 	client_detach(c);
@@ -243,16 +243,22 @@ static void sockets_survive_exec_and_the_others_are_closed(void **state)
 	all_is_back(0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up_one_core, tear_down)
+#define TEST2(f) cmocka_unit_test_setup_teardown(f, set_up_two_cores, tear_down)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(two_programs_talk),
+		TEST2(two_programs_talk),
 		TEST(a_forked_child_shares_the_sockets),
+		TEST2(a_forked_child_shares_the_sockets),
 		TEST(a_fork_that_fails_and_a_child_that_dies_at_once_leave_nothing),
+		TEST2(a_fork_that_fails_and_a_child_that_dies_at_once_leave_nothing),
 		TEST(workers_share_one_listener),
+		TEST2(workers_share_one_listener),
 		TEST(sockets_survive_exec_and_the_others_are_closed),
+		TEST2(sockets_survive_exec_and_the_others_are_closed),
 	};
 
 	if (argc == 4 && strcmp(argv[1], "resume") == 0)

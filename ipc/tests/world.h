@@ -111,7 +111,7 @@ static inline uint32_t listen_at(struct client *c, uint16_t port, uint32_t backl
 	struct ep_name name = name_of(port);
 	uint32_t id;
 
-	assert_int_equal(client_open(c, EP_STREAM, &id), 0);
+	assert_int_equal(client_open_at(c, EP_STREAM, port % client_cores(c), &id), 0);
 	assert_int_equal(client_bind(c, id, &name), 0);
 	assert_int_equal(client_listen(c, id, backlog), 0);
 	return id;

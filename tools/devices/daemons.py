@@ -95,9 +95,7 @@ class LightEnd(End):
         self.daemon = daemon
 
     def mac(self):
-        """The one that lightd was given, or else the interface's own."""
-        given = [o for o in self.daemon.options if o.startswith("--mac=")]
-        return given[0][6:] if given else super().mac()
+        return self.daemon.ask("link")["links"][0]["mac"]
 
     def neighbours(self):
         return {n["address"]: n["mac"] for n in self.daemon.ask("arp")["neighbours"] if n["state"] not in ("incomplete", "failed")}

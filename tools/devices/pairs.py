@@ -25,11 +25,12 @@ def files():
 
 
 class Pair:
-    """One device with its two ends. `big` is the file that is fetched where much is wanted."""
+    """One device with its two ends. `big` is the file that is fetched where much is wanted, `longest` the longest datagram that
+    the device lets through: net_af_packet has the kernel reassemble fragments, into a slot that holds 1982 bytes."""
     count = 0
 
-    def __init__(self, name, big="100M", mtu=1500, index=0, more=()):
-        self.name, self.big, self.mtu, self.index, self.more = name, big, mtu, index, list(more)
+    def __init__(self, name, big="100M", mtu=1500, index=0, more=(), longest=65507):
+        self.name, self.big, self.mtu, self.index, self.more, self.longest = name, big, mtu, index, list(more), longest
         Pair.count += 1
         self.folder = machine.folder("%s.%d" % (name, Pair.count))
         self.spaces, self.daemons, self.tcpdump = [], [], None
@@ -58,7 +59,7 @@ class Pair:
 
     def watch(self, space, interface):
         """The last frames of the peer's end, for whoever looks at a failure: two files of 4 MB in turn."""
-        self.tcpdump = Process(space.argv(["tcpdump", "-i", interface, "-n", "-s", "200", "-B", "4096", "-C", "4", "-W", "2", "-Z", "root",
+        self.tcpdump = Process(space.argv(["tcpdump", "-i", interface, "-n", "-U", "-s", "200", "-B", "4096", "-C", "4", "-W", "2", "-Z", "root",
                                            "-w", os.path.join(self.folder, "frames.pcap")]),
                                os.path.join(self.folder, "tcpdump.log"))
         self.tcpdump.said("listening on")
@@ -166,7 +167,7 @@ KERNEL_PEERS = {
     "pcap-1": (pcap, {}),
     "pcap-2": (lambda p: pcap(p, 2), {"big": "16M"}),
     "dpdk-tap": (lambda p: dpdk(p, "tap", "net_tap0,iface=light0", place=light_in_kernel), {"big": "16M"}),
-    "dpdk-af_packet": (lambda p: dpdk(p, "af_packet", "net_af_packet0,iface=light0"), {}),
+    "dpdk-af_packet": (lambda p: dpdk(p, "af_packet", "net_af_packet0,iface=light0"), {"longest": 1900}),
     "dpdk-af_xdp": (lambda p: dpdk(p, "af_xdp", "net_af_xdp0,iface=light0", memory=HUGE), {}),
     "dpdk-pcap": (lambda p: dpdk(p, "pcap", "net_pcap0,iface=light0"), {"big": "16M"}),
 }

@@ -40,7 +40,7 @@ def works(pair):
     for end, other in ((pair.light, pair.peer), (pair.peer, pair.light)):
         address = other.echo()
         wait_until("%s reaches %s" % (end.name, other.name), lambda e=end, a=address: e.run(
-            PYTHON, PROGRAM, "udp-ask", *map(str, a), "100", "3000", check=False).returncode == 0, 60)
+            PYTHON, PROGRAM, "udp-ask", *map(str, a), "100", str(min(3000, pair.longest)), check=False).returncode == 0, 60)
 
 
 @each_backend

@@ -23,7 +23,7 @@ static const struct command commands[] = {
 	{ "status", show_status, false, NULL }, { "cores", show_cores, false, NULL }, { "ss", show_sockets, true, NULL },
 	{ "stats", show_stats, true, NULL }, { "link", show_links, true, NULL }, { "addr", show_addresses, true, "add, del" },
 	{ "route", show_routes, true, "add, del" }, { "neigh", show_neighbours, true, "add, del, show" },
-	{ "arp", show_neighbours, true, NULL }, { "vlan", show_vlans, true, "add, del" }, { "capture", NULL, true, "FILE" },
+	{ "arp", show_neighbours, true, NULL }, { "dhcp", show_leases, true, "start, stop" }, { "vlan", show_vlans, true, "add, del" }, { "capture", NULL, true, "FILE" },
 	{ "capture-stop", NULL, true, NULL },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -59,6 +59,7 @@ static const char usage_text[] =
 	"  route         its routes          route add|del TO[/P] [via GATEWAY] [dev IF]\n"
 	"  neigh, arp    its neighbours      neigh add ADDRESS lladdr MAC [dev IF], neigh del ADDRESS [dev IF]\n"
 	"  vlan          its VLANs           vlan add|del VID dev IF\n"
+	"  dhcp          its leases          dhcp start|stop dev IF\n"
 	"  capture FILE  writes a host's frames as pcap until Ctrl-C\n"
 	"  capture-stop  ends a capture whose lightctl is gone\n"
 	"\nChanges and captures are for root and the daemon's own user.\n";
@@ -111,6 +112,18 @@ static void take_argument(struct settings *s, const char *arg, struct argp_state
 	}
 }
 
+/* Is it a word of a list with commas? */
+static bool is_one_of(const char *word, const char *list)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)) != NULL; at++) {
+		if ((at == list || at[-1] == ' ') && (at[length] == '\0' || at[length] == ','))
+			return true;
+	}
+	return false;
+}
+
 static void check(struct settings *s)
 {
 	if (s->command == NULL)
@@ -121,7 +134,7 @@ static void check(struct settings *s)
 		s->capture.file = s->word[0];
 	} else if (s->words == 1 && strcmp(s->command->name, "neigh") == 0 && strcmp(s->word[0], "show") == 0) {
 		s->words = 0;
-	} else if (s->words > 0 && strcmp(s->word[0], "add") != 0 && strcmp(s->word[0], "del") != 0) {
+	} else if (s->words > 0 && !is_one_of(s->word[0], s->command->verbs)) {
 		refuse(EXIT_REFUSED, "%s: '%s': %s", s->command->name, s->word[0], s->command->verbs);
 	}
 }

@@ -22,6 +22,7 @@ void show_routes(struct json_object *);
 void show_addresses(struct json_object *);
 void show_links(struct json_object *);
 void show_vlans(struct json_object *);
+void show_leases(struct json_object *);
 /* Whole, for programs. */
 void show_json(struct json_object *);
 

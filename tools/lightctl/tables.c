@@ -152,6 +152,22 @@ void show_vlans(struct json_object *a)
 		printf("%-16s %5" PRIu64 " %s\n", text(r, "name"), number(r, "vid"), text(r, "on"));
 }
 
+void show_leases(struct json_object *a)
+{
+	struct json_object *rows = json_object_object_get(a, "leases"), *r;
+	char addr[64];
+
+	printf("%-16s %-11s %-20s %-16s %-16s %10s\n", "INTERFACE", "STATE", "ADDRESS", "ROUTER", "SERVER", "EXPIRES");
+	for (size_t i = 0; (r = row_at(rows, i)) != NULL; i++) {
+		snprintf(addr, sizeof addr, "%s/%" PRIu64, text(r, "address"), number(r, "prefix"));
+		printf("%-16s %-11s %-20s %-16s %-16s ", text(r, "interface"), text(r, "state"), addr, text(r, "router"), text(r, "server"));
+		if (json_object_object_get(r, "expires_seconds") != NULL)
+			printf("%8.0f s\n", real(r, "expires_seconds"));
+		else
+			printf("%10s\n", json_object_object_get(r, "age_seconds") != NULL ? "never" : "-");
+	}
+}
+
 void show_cores(struct json_object *a)
 {
 	struct json_object *rows = json_object_object_get(a, "cores"), *r;

@@ -34,9 +34,6 @@ int attach_open(const struct options *o, const struct interface_option *wanted, 
 
 	memcpy(i->name, wanted->name, sizeof i->name);
 	i->backend = wanted->backend != NULL ? wanted->backend : o->backend;
-	i->dhcp = wanted->dhcp;
-	for (unsigned v = 0; v < wanted->vlans; v++)
-		i->dhcp = i->dhcp || wanted->vlan[v].dhcp;
 	error = i->backend->start(o, why);
 	if (error == 0)
 		error = i->backend->open(o, wanted, &config, &i->device, why);

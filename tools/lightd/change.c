@@ -8,6 +8,7 @@
 
 #include "stack/stack.h"
 #include "tools/lightd/configure.h"
+#include "tools/lightd/leases.h"
 #include "tools/units.h"
 
 enum kind { ADDR, ROUTE, NEIGH, VLAN };
@@ -266,6 +267,25 @@ void change_tell(struct daemon *d, unsigned host)
 	error = network_tell_devices(d->network, host);
 	if (error < 0)
 		fprintf(stderr, "lightd: a device cannot take the new addresses: %s\n", strerror(-error));
+}
+
+int change_dhcp(struct daemon *d, unsigned host, char *const *words, char why[CHANGE_WHY])
+{
+	bool starts = words[0] != NULL && strcmp(words[0], "start") == 0;
+	int number, error;
+
+	if (words[0] == NULL || (!starts && strcmp(words[0], "stop") != 0) || words[1] == NULL || strcmp(words[1], "dev") != 0 ||
+	    words[2] == NULL || words[3] != NULL)
+		return say(why, "dhcp start|stop dev IF");
+	number = configure_interface_named(network_stack(d->network, host, 0), words[2]);
+	if (number == 0)
+		error = -ENODEV;
+	else
+		error = starts ? leases_start(d, host, number) : leases_stop(d, host, number);
+	if (error < 0)
+		snprintf(why, CHANGE_WHY, "%s", error == -ENODEV ? "there is no such interface; lightctl link shows them" :
+			 error == -EEXIST ? "a client runs there already" : error == -ENOENT ? "no client runs there" : strerror(-error));
+	return error;
 }
 
 int change_host(struct daemon *d, const char *command, unsigned host, char *const *words, char why[CHANGE_WHY])

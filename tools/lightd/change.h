@@ -9,6 +9,8 @@
 
 /* words: "add" or "del" and what follows it; ended by NULL. 0, or -errno and a sentence in why. */
 int change_host(struct daemon *, const char *command, unsigned host, char *const *words, char why[CHANGE_WHY]);
+/* "start" or "stop", "dev", and an interface. */
+int change_dhcp(struct daemon *, unsigned host, char *const *words, char why[CHANGE_WHY]);
 /* Is it a command that can change something? */
 bool change_is(const char *command);
 /* Addresses or routes of a host are others now: programs and devices are told. Core 0's thread. */

@@ -126,16 +126,17 @@ static bool may_change(const struct server_question *q)
 static int answer_about_host(struct daemon *d, const struct server_question *q, unsigned host, char **words, struct json_object *to)
 {
 	bool looks = strcmp(words[0], "capture-status") == 0, captures = looks || strcmp(words[0], "capture") == 0;
+	bool dhcp = strcmp(words[0], "dhcp") == 0;
 	char why[CHANGE_WHY];
 	int error;
 
-	if (!captures && (!change_is(words[0]) || words[1] == NULL || words[2] == NULL))
+	if (!captures && ((!change_is(words[0]) && !dhcp) || words[1] == NULL || words[2] == NULL))
 		return show_host(d, words[0], host, to) ? 0 : -EOPNOTSUPP;
 	if (!may_change(q))
 		return -EPERM;
 	if (captures)
 		return answer_capture(d, host, looks ? -1 : q->fd, looks, words + 2, to);
-	error = change_host(d, words[0], host, words + 2, why);
+	error = dhcp ? change_dhcp(d, host, words + 2, why) : change_host(d, words[0], host, words + 2, why);
 	if (error < 0)
 		put_text(to, "error", why);
 	return error;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tools/lightd/backend.h"
+#include "tools/lightd/leases.h"
 
 /* An adaptive daemon that found nothing to do looks on for this long before it sleeps: about what a wake-up costs, so that
  * at worst twice the best is spent. */
@@ -96,6 +97,8 @@ static unsigned turn(struct core *c)
 	work += network_turn(c->daemon->network, c->number, c->now);
 	work += server_publish(c->server);
 	work += take_mail(c);
+	if (c->number == 0)
+		work += leases_turn(c->daemon);
 	c->stats.turns++;
 	c->stats.work += work;
 	return work;

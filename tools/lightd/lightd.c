@@ -15,6 +15,7 @@
 #include "ipc/server.h"
 #include "tools/lightd/control.h"
 #include "tools/lightd/core.h"
+#include "tools/lightd/leases.h"
 #include "tools/lightd/network.h"
 #include "tools/lightd/options.h"
 #include "tools/lightd/replay.h"
@@ -117,13 +118,15 @@ static int live(struct daemon *d)
 	}
 	for (unsigned i = 0; i < d->cores; i++)
 		d->core[i].server = d->server[i];
-	error = core_start_others(d);
+	error = leases_start_all(d);
+	if (error == 0)
+		error = core_start_others(d);
 	if (error == 0) {
 		fprintf(stderr, "lightd: ready on %s, %u host%s\n", o->socket_path, network_hosts(d->network),
 			network_hosts(d->network) == 1 ? "" : "s");
 		core_serve(&d->core[0]);
 	} else {
-		fprintf(stderr, "lightd: cannot start threads: %s\n", strerror(-error));
+		fprintf(stderr, "lightd: cannot start threads or DHCP clients: %s\n", strerror(-error));
 	}
 	farewell(d);
 	network_free(d->network);

@@ -308,7 +308,7 @@ int network_tell_devices(const struct network *n, unsigned host)
 	int first = 0;
 
 	for (unsigned i = 0; i < h->interfaces; i++) {
-		struct afxdp_wanted wanted = { .dhcp = h->interface[i].dhcp };
+		struct afxdp_wanted wanted = { .dhcp = h->interface[i].dhcp > 0 };
 		struct stack_interface s;
 		int error = 0;
 
@@ -321,6 +321,18 @@ int network_tell_devices(const struct network *n, unsigned host)
 		first = first != 0 ? first : error;
 	}
 	return first;
+}
+
+void network_ask_dhcp(struct network *n, unsigned host, int interface, bool begins)
+{
+	struct network_host *h = &n->host[host];
+	struct stack_interface s;
+
+	for (unsigned i = 0; i < h->interfaces && stack_interface(h->stack[0], interface, &s); i++) {
+		if (h->interface[i].link[0] == s.link)
+			h->interface[i].dhcp += begins ? 1 : -1u;
+	}
+	network_tell_devices(n, host);
 }
 
 /* ---- the end ---- */

@@ -16,7 +16,7 @@ struct network_interface {
 	int number;                     /* of the stacks, the same on every core */
 	const struct backend *backend;  /* NULL: the simulated network */
 	struct device *device;          /* NULL likewise */
-	bool dhcp;                      /* some address of it comes by DHCP */
+	unsigned dhcp;                  /* clients on it and its VLANs */
 	struct spread *spread;          /* between device and cores; NULL: one core */
 	struct link *link[STEER_CORES]; /* each core's, with its capture around */
 };
@@ -40,6 +40,8 @@ struct network_interface *network_interface(const struct network *, unsigned hos
 const struct wire *network_wire(const struct network *);
 /* Addresses or VLANs of a host changed: tells its devices. 0 or the first -errno. */
 int network_tell_devices(const struct network *, unsigned host);
+/* A DHCP client begins or ends on this interface of the stacks: its device lets answers through. */
+void network_ask_dhcp(struct network *, unsigned host, int interface, bool begins);
 
 /* A turn of every stack of that core; returns the amount of work. */
 unsigned network_turn(struct network *, unsigned core, nsec now);

@@ -8,6 +8,7 @@
 #include "io/capture.h"
 #include "tools/lightd/answer.h"
 #include "tools/lightd/backend.h"
+#include "tools/lightd/leases.h"
 
 static const char *const state_names[] = {
 	[TCP_ESTABLISHED] = "ESTAB", [TCP_SYN_SENT] = "SYN-SENT", [TCP_SYN_RECEIVED] = "SYN-RECV",
@@ -371,6 +372,56 @@ static void put_links(const struct view *v, bool vlans)
 	}
 }
 
+static const char *const dhcp_states[] = {
+	[DHCP_INIT] = "init", [DHCP_SELECTING] = "selecting", [DHCP_REQUESTING] = "requesting", [DHCP_PROBING] = "probing",
+	[DHCP_BOUND] = "bound", [DHCP_RENEWING] = "renewing", [DHCP_REBINDING] = "rebinding",
+};
+
+static void put_lease(struct json_object *row, const struct dhcp_lease *l, nsec now)
+{
+	put_text(row, "state", dhcp_states[l->state]);
+	put_addr(row, "address", &l->addr);
+	put_number(row, "prefix", l->prefix);
+	put_addr(row, "router", &l->router);
+	put_addr(row, "server", &l->server);
+	put_number(row, "mtu", l->mtu);
+	put_text(row, "domain", l->domain);
+	if (!ipaddr_is_any(&l->addr)) {
+		put_seconds(row, "age_seconds", now - l->obtained);
+		if (l->expires != NSEC_NEVER)
+			put_seconds(row, "expires_seconds", l->expires > now ? l->expires - now : 0);
+	}
+	json_object_object_add(row, "dns", json_object_new_array());
+	for (unsigned i = 0; i < l->dns_count; i++)
+		put_addr(put_row(row, "dns"), "address", &l->dns[i]);
+	put_number(row, "discovers", l->discovers);
+	put_number(row, "requests", l->requests);
+	put_number(row, "offers", l->offers);
+	put_number(row, "acks", l->acks);
+	put_number(row, "naks", l->naks);
+	put_number(row, "declines", l->declines);
+}
+
+static void put_leases(const struct view *v)
+{
+	const struct stack *stack = stack_of(v, 0);
+	struct dhcp_lease lease;
+	struct stack_interface s;
+	unsigned host;
+	int interface;
+
+	json_object_object_add(v->to, "leases", json_object_new_array());
+	for (unsigned i = 0; leases_at(i, &host, &interface, &lease); i++) {
+		struct json_object *row;
+
+		if (host != v->host)
+			continue;
+		row = put_row(v->to, "leases");
+		put_text(row, "interface", stack_interface(stack, interface, &s) ? s.name : "?");
+		put_lease(row, &lease, stack_now(stack));
+	}
+}
+
 static void add_link_counts(void *context, unsigned core)
 {
 	const struct view *v = context;
@@ -407,6 +458,8 @@ bool show_host(struct daemon *d, const char *command, unsigned host, struct json
 		put_neighbours(&v);
 	} else if (strcmp(command, "route") == 0) {
 		put_routes(&v);
+	} else if (strcmp(command, "dhcp") == 0) {
+		put_leases(&v);
 	} else if (strcmp(command, "addr") == 0) {
 		put_addresses(&v);
 	} else if (strcmp(command, "link") == 0 || strcmp(command, "vlan") == 0) {
