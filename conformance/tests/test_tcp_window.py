@@ -48,7 +48,7 @@ def test_the_window_is_unsigned(window):
     p, sock = established(s, window=window)
     most = 0
     for _ in range(300):
-        if errno_of(sock.send, pattern(60000)) not in (0, errno.EAGAIN):
+        if errno_of(sock.send, pattern(70000)) not in (0, errno.EAGAIN):
             break
         most = max(most, sum(f.length for f in p.segments()))
         p.send('A')

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static const struct cc_ops *const known[] = { &cc_newreno };
+static const struct cc_ops *const known[] = { &cc_newreno, &cc_cubic };
 
 const struct cc_ops *cc_find(const char *name)
 {

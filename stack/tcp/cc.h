@@ -11,7 +11,7 @@
 
 #include "../base/nsec.h"
 
-#define CC_STATE_BYTES 40
+#define CC_STATE_BYTES 80
 #define CC_SSTHRESH_MAX 0x7fffffffu /* "arbitrarily high" (RFC 5681 3.1) */
 
 struct cc {
@@ -40,7 +40,7 @@ struct cc_ops {
 	void (*on_restart)(struct cc *, nsec now, nsec idle);
 };
 
-extern const struct cc_ops cc_newreno;
+extern const struct cc_ops cc_newreno, cc_cubic;
 
 /* By name; NULL name: the default. NULL: there is no such control. */
 const struct cc_ops *cc_find(const char *name);

@@ -311,12 +311,14 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.timestamps = true,
 		.sack = true,
 		.close_unread_resets = true,
+		.cc = "cubic",
 	};
 }
 
 void tcp_settings_standard(struct tcp_settings *t)
 {
 	tcp_settings_linux(t);
+	t->cc = "newreno";                          /* RFC 5681 */
 	t->rto_min = NSEC_PER_SEC;                  /* RFC 6298 2.4 */
 	t->clock_granularity = NSEC_PER_MSEC;
 	t->delayed_ack = 200 * NSEC_PER_MSEC;

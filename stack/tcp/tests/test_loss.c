@@ -10,6 +10,16 @@
 
 static uint8_t bytes[16384];
 
+/* The numbers here are Reno's. */
+static struct harness_host *host(void)
+{
+	struct tcp_settings settings;
+
+	tcp_settings_linux(&settings);
+	settings.cc = "newreno";
+	return harness_host_new(1, &settings, 0);
+}
+
 /* What was sent, as offsets from `base` in segments; a negative sign where it was sent before. */
 static const char *sent(struct harness_host *h, uint32_t base)
 {
@@ -40,7 +50,7 @@ static void ack(struct harness_host *h, const struct harness_peer *p, uint32_t s
 
 static void three_duplicates_repair_one_loss(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 16);
 	struct tcp_conn *c = harness_conn(h, id);
@@ -72,7 +82,7 @@ static void three_duplicates_repair_one_loss(void **state)
 
 static void a_partial_ack_repairs_the_next_hole(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 10);
 	struct tcp_conn *c = harness_conn(h, id);
@@ -96,7 +106,7 @@ static void a_partial_ack_repairs_the_next_hole(void **state)
 
 static void what_is_no_duplicate_does_not_count(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 10);
 
@@ -121,7 +131,7 @@ static void what_is_no_duplicate_does_not_count(void **state)
 
 static void a_timeout_sends_the_first_again_and_doubles(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 6);
 	struct tcp_conn *c = harness_conn(h, id);
@@ -153,7 +163,7 @@ static void a_timeout_sends_the_first_again_and_doubles(void **state)
 
 static void duplicates_after_a_timeout_say_nothing(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 10);
 	struct tcp_conn *c = harness_conn(h, id);
@@ -172,7 +182,7 @@ static void duplicates_after_a_timeout_say_nothing(void **state)
 /* RFC 6298 3: no sample from what was sent twice; the backed-off RTO stays until one sent once is acknowledged. */
 static void karn_holds_without_timestamps(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 1);
 	struct tcp_conn *c = harness_conn(h, id);
@@ -219,7 +229,7 @@ static void r2_gives_up(void **state)
 
 static void the_user_timeout_gives_up_sooner(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = harness_accepted(h, &p, MSS);
 
@@ -236,7 +246,7 @@ static void the_user_timeout_gives_up_sooner(void **state)
 
 static void idleness_shrinks_the_window_again(void **state)
 {
-	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_host *h = host();
 	struct harness_peer p = { 0 };
 	ep_id id = open_and_send(h, &p, 10);
 	struct tcp_conn *c = harness_conn(h, id);

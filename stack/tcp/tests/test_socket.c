@@ -234,7 +234,7 @@ static void info_tells_the_truth(void **state)
 	assert_int_equal(ep_info(h->stack, id, &i), 0);
 	assert_true(i.state == TCP_ESTABLISHED && i.mss == 1448 && i.cwnd == 14480 && i.timestamps && !i.sack);
 	assert_true(i.send_queued == 5000 && i.send_unsent == 0 && i.in_flight_segments == 4 && i.bytes_sent == 5000);
-	assert_string_equal(i.cc, "newreno");
+	assert_string_equal(i.cc, "cubic");
 	assert_true(i.local.port == OUR_PORT && i.peer.port == PEER_PORT);
 	p.ack += 5000;
 	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 20 });

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* CUBIC (RFC 9438) with HyStart++ (RFC 9406) in slow start. Windows are bytes, times nanoseconds; only the polynomial needs more than 64
+ * bits. The names of the RFC: W_max, K, W_est, cwnd_epoch. */
+#include "cc.h"
+#include "hystart.h"
+
+#define BETA_TENTHS 7u
+#define EST_SHIFT 8             /* W_est in 1/256 bytes */
+#define ALPHA_NUMERATOR 9u      /* 3 (1 - beta) / (1 + beta) = 9 / 17 */
+#define ALPHA_DENOMINATOR 17u
+#define K_MOST_USEC (1ull << 36)
+
+__extension__ typedef __int128 int128;
+
+struct cubic {
+	nsec epoch;             /* when congestion avoidance began; 0: not yet */
+	nsec last;              /* the last acknowledgment of the epoch */
+	uint64_t w_est;         /* << EST_SHIFT */
+	uint64_t k;             /* microseconds */
+	uint32_t w_max, cwnd_prior;
+	uint32_t rest;          /* of the growth, in bytes * cwnd, not yet a whole byte */
+	uint32_t restart;       /* the initial window (RFC 5681 4.1) */
+	struct hystart hystart;
+};
+
+_Static_assert(sizeof(struct cubic) <= CC_STATE_BYTES, "must fit into struct cc");
+
+static struct cubic *mine(struct cc *cc)
+{
+	return (struct cubic *)(void *)cc->state;
+}
+
+/* C (t - K)^3 + W_max, C = 0.4 segments a cubic second. */
+static int64_t w_cubic(const struct cc *cc, const struct cubic *q, int64_t usec)
+{
+	int128 d = usec - (int64_t)q->k;
+
+	return (int64_t)(d * d * d * 4 * cc->mss / 10 / 1000000 / 1000000 / 1000000) + q->w_max;
+}
+
+/* The cube root of (W_max - cwnd_epoch) / C, the largest whole microsecond below it. */
+static uint64_t find_k(const struct cc *cc, uint32_t span)
+{
+	uint64_t low = 0, high = K_MOST_USEC;
+
+	while (high - low > 1) {
+		uint64_t middle = low + (high - low) / 2;
+		int128 cube = (int128)middle * middle * middle * 4 * cc->mss / 10;
+
+		if (cube <= (int128)span * 1000000 * 1000000 * 1000000)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void begin_epoch(struct cc *cc, nsec now)
+{
+	struct cubic *q = mine(cc);
+
+	q->epoch = q->last = now;
+	q->w_est = (uint64_t)cc->cwnd << EST_SHIFT;
+	q->rest = 0;
+	if (cc->cwnd < q->w_max) {
+		q->k = find_k(cc, q->w_max - cc->cwnd);
+	} else {
+		q->k = 0;
+		q->w_max = cc->cwnd;
+	}
+}
+
+/* 4.3: what Reno with the same decrease would have. */
+static void estimate(struct cc *cc, struct cubic *q, uint32_t acked)
+{
+	uint64_t grown = ((uint64_t)acked * cc->mss << EST_SHIFT) / cc->cwnd;
+
+	if (q->w_est < (uint64_t)q->cwnd_prior << EST_SHIFT)
+		grown = grown * ALPHA_NUMERATOR / ALPHA_DENOMINATOR;
+	q->w_est += grown;
+}
+
+static void avoid(struct cc *cc, const struct cc_ack *a)
+{
+	struct cubic *q = mine(cc);
+	int64_t now, target, most = cc->cwnd + (int64_t)cc->cwnd / 2;
+	uint64_t gain;
+
+	if (q->epoch == 0)
+		begin_epoch(cc, a->now);
+	q->last = a->now;
+	estimate(cc, q, a->acked);
+	now = (int64_t)((a->now - q->epoch) / 1000);
+	if (w_cubic(cc, q, now) < (int64_t)(q->w_est >> EST_SHIFT)) {
+		if (q->w_est >> EST_SHIFT > cc->cwnd)
+			cc->cwnd = (uint32_t)(q->w_est >> EST_SHIFT);
+		return;
+	}
+	target = w_cubic(cc, q, now + (int64_t)(a->rtt / 1000));
+	target = target < cc->cwnd ? cc->cwnd : target > most ? most : target;
+	/* (target - cwnd) / cwnd for each segment acknowledged. */
+	gain = (uint64_t)(target - cc->cwnd) * a->acked + q->rest;
+	q->rest = (uint32_t)(gain % cc->cwnd);
+	cc->cwnd += (uint32_t)(gain / cc->cwnd);
+}
+
+static void cubic_start(struct cc *cc, nsec now)
+{
+	(void)now;
+	*mine(cc) = (struct cubic){ .restart = cc->cwnd };
+	hystart_start(&mine(cc)->hystart);
+}
+
+static void cubic_on_ack(struct cc *cc, const struct cc_ack *a)
+{
+	struct cubic *q = mine(cc);
+
+	if (cc->cwnd > CC_SSTHRESH_MAX / 2)
+		return;
+	if (cc->cwnd < cc->ssthresh) {
+		hystart_on_ack(&q->hystart, cc, a);
+	} else if (a->limited) {
+		avoid(cc, a);
+	} else if (q->epoch) {
+		/* 5.8: time in which the application set the pace does not count. */
+		q->epoch += a->now - q->last;
+		q->last = a->now;
+	}
+}
+
+/* 4.6, 4.7: multiplicative decrease and fast convergence. */
+static void decrease(struct cc *cc, uint32_t in_flight)
+{
+	struct cubic *q = mine(cc);
+	uint32_t ssthresh = (uint32_t)((uint64_t)in_flight * BETA_TENTHS / 10);
+
+	q->cwnd_prior = cc->cwnd;
+	q->w_max = cc->cwnd < q->w_max ? (uint32_t)((uint64_t)cc->cwnd * (10 + BETA_TENTHS) / 20) : cc->cwnd;
+	cc->ssthresh = ssthresh > 2 * cc->mss ? ssthresh : 2 * cc->mss;
+	q->epoch = 0;
+}
+
+static void cubic_on_congestion(struct cc *cc, nsec now, uint32_t in_flight, bool ecn)
+{
+	uint32_t window = (uint32_t)((uint64_t)in_flight * BETA_TENTHS / 10);
+
+	(void)now;
+	decrease(cc, in_flight);
+	cc->cwnd = cc->ssthresh;
+	/* A mark is heard even by a window of two (4.6). */
+	if (ecn && window < cc->ssthresh)
+		cc->cwnd = window > cc->mss ? window : cc->mss;
+}
+
+static void cubic_on_recovered(struct cc *cc, nsec now)
+{
+	(void)now;
+	mine(cc)->epoch = 0;
+}
+
+/* 4.8: after a timeout the first congestion avoidance begins at its own plateau. */
+static void cubic_on_timeout(struct cc *cc, nsec now, uint32_t in_flight)
+{
+	(void)now;
+	decrease(cc, in_flight);
+	mine(cc)->w_max = 0;
+	cc->cwnd = cc->mss;
+	hystart_start(&mine(cc)->hystart);
+}
+
+static void cubic_on_restart(struct cc *cc, nsec now, nsec idle)
+{
+	struct cubic *q = mine(cc);
+
+	(void)idle;
+	if (cc->cwnd > q->restart)
+		cc->cwnd = q->restart;
+	if (q->epoch) {
+		q->epoch += now - q->last;
+		q->last = now;
+	}
+}
+
+const struct cc_ops cc_cubic = {
+	.name = "cubic",
+	.start = cubic_start,
+	.on_ack = cubic_on_ack,
+	.on_congestion = cubic_on_congestion,
+	.on_recovered = cubic_on_recovered,
+	.on_timeout = cubic_on_timeout,
+	.on_restart = cubic_on_restart,
+};

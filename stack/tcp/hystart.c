@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The constants are those of RFC 9406 4.3. L is 8: bursts are as long as what an acknowledgment frees, and it rarely frees more. */
+#include "hystart.h"
+
+#define SAMPLES 8
+#define THRESHOLD_LEAST 4000u   /* microseconds */
+#define THRESHOLD_MOST 16000u
+#define DIVISOR 8u
+#define CSS_GROWTH 4u
+#define CSS_ROUNDS 5
+#define L 8u
+#define NONE UINT32_MAX
+
+static uint32_t threshold(uint32_t last)
+{
+	uint32_t t = last / DIVISOR;
+
+	return t < THRESHOLD_LEAST ? THRESHOLD_LEAST : t > THRESHOLD_MOST ? THRESHOLD_MOST : t;
+}
+
+static void begin_round(struct hystart *h, uint32_t outstanding)
+{
+	h->last_rtt = h->current_rtt;
+	h->current_rtt = NONE;
+	h->samples = 0;
+	h->acked = 0;
+	h->round_end = outstanding;
+}
+
+/* RFC 9406 4.2: what each sample means. */
+static void sample(struct hystart *h, nsec rtt)
+{
+	uint32_t usec = rtt / 1000 < NONE ? (uint32_t)(rtt / 1000) : NONE - 1;
+
+	if (usec < h->current_rtt)
+		h->current_rtt = usec;
+	if (h->samples < SAMPLES)
+		h->samples++;
+	if (h->samples < SAMPLES || h->current_rtt == NONE)
+		return;
+	if (h->css_round > 0) {
+		/* The delay was not the window's: slow start goes on. */
+		if (h->current_rtt < h->baseline)
+			h->css_round = 0;
+	} else if (h->last_rtt != NONE && h->current_rtt >= h->last_rtt + threshold(h->last_rtt)) {
+		h->baseline = h->current_rtt;
+		h->css_round = 1;
+	}
+}
+
+void hystart_start(struct hystart *h)
+{
+	*h = (struct hystart){ .last_rtt = NONE, .current_rtt = NONE, .baseline = NONE };
+}
+
+void hystart_on_ack(struct hystart *h, struct cc *cc, const struct cc_ack *a)
+{
+	uint32_t most = a->after_timeout ? cc->mss : L * cc->mss;
+	uint32_t growth = a->acked < most ? a->acked : most;
+
+	h->acked += a->acked;
+	if (a->rtt)
+		sample(h, a->rtt);
+	if (a->limited)
+		cc->cwnd += h->css_round > 0 ? growth / CSS_GROWTH : growth;
+	if (h->acked < h->round_end)
+		return;
+	begin_round(h, a->in_flight);
+	if (h->css_round > 0 && h->css_round++ == CSS_ROUNDS) {
+		cc->ssthresh = cc->cwnd;
+		h->css_round = 0;
+	}
+}
