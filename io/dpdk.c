@@ -3,6 +3,8 @@
  * once. A queue has its own pool of mbufs; where the PMD segments (TSO), a second one of 64 KB packets to send from. */
 #include "dpdk_port.h"
 
+#include "netif.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,12 +126,13 @@ static int set_queues(struct dpdk_port *port, struct dpdk_plan *plan)
 static int set_mtu(struct dpdk_port *port, const struct dpdk_plan *plan)
 {
 	int error = rte_eth_dev_set_mtu(port->id, plan->pmd_mtu);
+	unsigned present = 0;
 
 	if (error && error != -ENOTSUP)
 		return error;
-	if (port->kernel_mtu == 0 || dpdk_kernel_mtu(plan->info.if_index) == plan->mtu)
+	if (port->kernel_mtu == 0 || (netif_mtu(port->watch, port->kernel_name, &present) == 0 && present == plan->mtu))
 		return 0;
-	return dpdk_set_kernel_mtu(plan->info.if_index, plan->mtu);
+	return netif_set_mtu(port->watch, port->kernel_name, plan->mtu);
 }
 
 static int set_up(struct dpdk_port *port, struct dpdk_plan *plan, char why[DEVICE_WHY])
@@ -305,8 +308,10 @@ static void device_close(struct device *d)
 		free(q->xstats);
 		free(q->xstat_names);
 	}
-	if (port->kernel_mtu && dpdk_kernel_mtu(port->if_index) != port->kernel_mtu)
-		dpdk_set_kernel_mtu(port->if_index, port->kernel_mtu);
+	if (port->kernel_mtu)
+		netif_set_mtu(port->watch, port->kernel_name, port->kernel_mtu);
+	if (port->watch >= 0)
+		close(port->watch);
 	if (port->started)
 		rte_eth_dev_stop(port->id);
 	/* A port whose opening failed is left to be tried again. */
@@ -340,7 +345,7 @@ static struct dpdk_port *new_port(const struct dpdk_config *c, const struct rte_
 	port->device.backend = "dpdk";
 	port->id = (uint16_t)c->port;
 	port->quirk = dpdk_quirk_of(info->driver_name);
-	port->if_index = info->if_index;
+	port->watch = -1;
 	port->log = c->device.log;
 	port->log_context = c->device.log_context;
 	port->carrier_logged = UINT32_MAX;

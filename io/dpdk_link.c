@@ -34,7 +34,7 @@ static void put_back(struct rte_mbuf **mbufs, unsigned n)
 	}
 }
 
-/* Queue 0's thread asks the PMD now and then, or where the PMD tells by itself, after it has; each link follows. */
+/* Queue 0's thread asks PMD and kernel now and then, or where the PMD tells by itself, after it has; each link follows. */
 static void follow_carrier(struct dpdk_queue *q)
 {
 	struct dpdk_port *port = q->port;
@@ -43,7 +43,7 @@ static void follow_carrier(struct dpdk_queue *q)
 	q->looks = CARRIER_LOOKS;
 	if (q->queue_id == 0 && now >= q->carrier_due) {
 		q->carrier_due = now + rte_get_tsc_hz() / CARRIER_PER_SECOND;
-		if (!port->lsc || atomic_load_explicit(&port->carrier, memory_order_relaxed) != port->carrier_logged)
+		if (!port->lsc || port->watch >= 0 || atomic_load_explicit(&port->carrier, memory_order_relaxed) != port->carrier_logged)
 			dpdk_carrier(port);
 	}
 	q->link.up = atomic_load_explicit(&port->carrier, memory_order_relaxed);

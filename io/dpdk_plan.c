@@ -58,7 +58,7 @@ static int choose_mtu(struct dpdk_port *port, struct dpdk_plan *plan, char why[D
 
 	if (port->quirk->has_slots)
 		most = RTE_MIN(MTU_MOST, RTE_MAX(slot_bytes(info), SLOT_TAKEN) - SLOT_TAKEN);
-	port->kernel_mtu = dpdk_kernel_mtu(info->if_index);
+	dpdk_find_kernel(port, info);
 	if (mtu == 0) {
 		rte_eth_dev_get_mtu(port->id, &present);
 		mtu = port->kernel_mtu ? port->kernel_mtu : present ? present : RTE_ETHER_MTU;

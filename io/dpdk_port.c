@@ -6,11 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
+
+#include <rte_dev.h>
+#include <rte_devargs.h>
+
+#include "netif.h"
 
 /* Microsoft's key of the RSS specification, whose hashes everybody can check, and twelve bytes more for the PMDs with longer ones. */
 const uint8_t dpdk_rss_key[52] = {
@@ -38,31 +40,46 @@ const struct dpdk_quirk *dpdk_quirk_of(const char *driver)
 	return &quirks[i];
 }
 
-static int ask_kernel(unsigned if_index, unsigned long request, struct ifreq *r)
+/* By its index where the PMD tells it, else by the argument that names it (net_pcap). */
+static bool kernel_name(char name[IF_NAMESIZE], const struct rte_eth_dev_info *info)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error;
+	const struct rte_devargs *devargs = info->device ? rte_dev_devargs(info->device) : NULL;
+	const char *named = devargs && devargs->args ? strstr(devargs->args, "tx_iface=") : NULL;
+	size_t n;
 
-	if (fd < 0)
-		return -errno;
-	error = if_index && if_indextoname(if_index, r->ifr_name) && ioctl(fd, request, r) == 0 ? 0 : -errno;
-	close(fd);
-	return error;
+	if (info->if_index != 0)
+		return if_indextoname(info->if_index, name) != NULL;
+	if (!named)
+		return false;
+	named += strlen("tx_iface=");
+	n = strcspn(named, ",");
+	if (n == 0 || n >= IF_NAMESIZE)
+		return false;
+	memcpy(name, named, n);
+	name[n] = '\0';
+	return true;
 }
 
-unsigned dpdk_kernel_mtu(unsigned if_index)
+void dpdk_find_kernel(struct dpdk_port *port, const struct rte_eth_dev_info *info)
 {
-	struct ifreq r = { 0 };
-
-	if (if_index == 0 || ask_kernel(if_index, SIOCGIFMTU, &r) != 0 || r.ifr_mtu < 0)
-		return 0;
-	return (unsigned)r.ifr_mtu;
+	port->watch = -1;
+	if (!kernel_name(port->kernel_name, info))
+		return;
+	port->kernel_index = if_nametoindex(port->kernel_name);
+	port->watch = netif_watch();
+	if (port->kernel_index == 0 || port->watch < 0 || netif_mtu(port->watch, port->kernel_name, &port->kernel_mtu) != 0)
+		port->kernel_mtu = 0;
 }
 
-int dpdk_set_kernel_mtu(unsigned if_index, unsigned mtu)
+/* Several PMDs on interfaces of the kernel say that their link is up whatever happens. One that is deleted and made anew is another. */
+static bool kernel_says_up(struct dpdk_port *port)
 {
-	struct ifreq r = { .ifr_mtu = (int)mtu };
+	unsigned flags = 0;
 
-	return ask_kernel(if_index, SIOCSIFMTU, &r);
+	if (netif_changed(port->watch) || port->carrier_logged == UINT32_MAX)
+		port->kernel_up = netif_flags(port->watch, port->kernel_name, &flags) == 0 && flags & IFF_UP &&
+			flags & IFF_RUNNING && if_nametoindex(port->kernel_name) == port->kernel_index;
+	return port->kernel_up;
 }
 
 void dpdk_log(const struct dpdk_port *port, const char *format, ...)
@@ -96,6 +113,8 @@ void dpdk_carrier(struct dpdk_port *port)
 
 	if (rte_eth_link_get_nowait(port->id, &state) != 0)
 		return;
+	if (port->watch >= 0 && !kernel_says_up(port))
+		state.link_status = RTE_ETH_LINK_DOWN;
 	atomic_store_explicit(&port->carrier, state.link_status == RTE_ETH_LINK_UP, memory_order_relaxed);
 	if (port->carrier_logged == state.link_status)
 		return;

@@ -81,7 +81,11 @@ struct dpdk_port {
 	_Atomic uint32_t carrier;
 	uint32_t carrier_logged;
 	const struct dpdk_quirk *quirk;
-	unsigned if_index, kernel_mtu; /* of the kernel's interface below, as it was before; 0: none */
+	/* The kernel's interface below, as it was before; watch -1: there is none. */
+	int watch;
+	char kernel_name[16];
+	unsigned kernel_index, kernel_mtu;
+	bool kernel_up;
 	uint64_t rx_offloads, tx_offloads;
 	void (*log)(void *context, const char *line);
 	void *log_context;
@@ -140,7 +144,7 @@ int dpdk_make_plan(struct dpdk_port *, struct dpdk_plan *, char why[DEVICE_WHY])
 /* A sentence into why, with the PMD's own words if it said some; returns the error. */
 int dpdk_fail(char why[DEVICE_WHY], int error, const struct dpdk_port *, const char *what);
 void dpdk_log(const struct dpdk_port *, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The carrier as the PMD has it, into port->carrier, and a line in the log if it changed (by queue 0's thread). */
+/* The carrier as the PMD and the kernel have it, into port->carrier, and a line in the log if it changed (by queue 0's thread). */
 void dpdk_carrier(struct dpdk_port *);
 /* Reads back how the port spreads; key_bytes stays 0 where that is not known. */
 void dpdk_read_rss(struct dpdk_port *, const struct rte_eth_dev_info *);
@@ -148,9 +152,8 @@ void dpdk_read_rss(struct dpdk_port *, const struct rte_eth_dev_info *);
 extern const uint8_t dpdk_rss_key[52];
 /* Never NULL. */
 const struct dpdk_quirk *dpdk_quirk_of(const char *driver);
-/* The MTU of the kernel's interface that the PMD sits on; 0: there is none. */
-unsigned dpdk_kernel_mtu(unsigned if_index);
-int dpdk_set_kernel_mtu(unsigned if_index, unsigned mtu);
+/* Finds the kernel's interface that the PMD sits on, if any. */
+void dpdk_find_kernel(struct dpdk_port *, const struct rte_eth_dev_info *);
 
 /* dpdk_counters.c */
 bool dpdk_counter(struct link *, unsigned i, struct link_counter *);

@@ -166,6 +166,67 @@ static void an_interface_has_its_mtu_back_after_the_port_is_closed(void **state)
 	run("ip link show lt0 | grep -q 'mtu 1500 '");
 }
 
+/* Until the test has enough; then the log must have told of one carrier that went and came back. */
+static void role_watch(struct role *r)
+{
+	struct link *l = r->device->ops->queue(r->device, 0);
+	unsigned up = 0, down = 0;
+	const char *at;
+
+	while (!role_is_over()) {
+		struct pkt *p[32];
+
+		l->ops->release(l, p, l->ops->receive(l, p, 32));
+		usleep(100);
+	}
+	for (at = log_kept.text; (at = strstr(at, "the link is ")); at++) {
+		up += strncmp(at + 12, "up", 2) == 0;
+		down += strncmp(at + 12, "down", 4) == 0;
+	}
+	if (down != 1 || up != 2 || !l->up)
+		role_fails("%u times up and %u down", up, down);
+}
+
+static void a_carrier_that_goes_and_comes_back_is_told_once_each(void **state)
+{
+	static const struct {
+		const char *device, *kernel;
+	} rows[] = {
+		{ "net_af_packet0,iface=lt0", "lt1" }, { "net_af_xdp0,iface=lt0", "lt1" },
+		{ "net_pcap0,rx_iface_in=lt0,tx_iface=lt0", "lt1" }, { "net_tap0,iface=ltt2", "ltt2" },
+	};
+	char command[100];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < RTE_DIM(rows); i++) {
+		struct arguments a;
+		struct child c = child_start(role_arguments(&a, "watch", 1500, 1, rows[i].device));
+
+		usleep(300000);
+		snprintf(command, sizeof(command), "ip link set %s down", rows[i].kernel);
+		run(command);
+		usleep(500000);
+		snprintf(command, sizeof(command), "ip link set %s up", rows[i].kernel);
+		run(command);
+		usleep(500000);
+		child_end(&c, true);
+	}
+}
+
+static void an_interface_that_is_deleted_leaves_nothing_behind(void **state)
+{
+	struct arguments a;
+	struct child c = child_start(role_arguments(&a, "echo", 1500, 1, "net_af_packet0,iface=lt0"));
+
+	(void)state;
+	sweep("lt1", 100, 1);
+	run("ip link del lt0");
+	usleep(200000);
+	child_end(&c, true);        /* which says if a packet is missing */
+	make_veth(NULL);
+}
+
 /* Two processes: one echoes, the other sends all lengths and compares. */
 static void echo_by_process(const char *server, const char *client, unsigned mtu, unsigned queues)
 {
@@ -377,6 +438,8 @@ static int play(const char *name, int n, char **arguments)
 	role_begins(&r, n, arguments);
 	if (strcmp(name, "echo") == 0)
 		role_echo(&r);
+	else if (strcmp(name, "watch") == 0)
+		role_watch(&r);
 	else if (strcmp(name, "check") == 0)
 		role_check(&r);
 	else if (strcmp(name, "vouch") == 0)
@@ -408,6 +471,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(an_interface_has_its_mtu_back_after_the_port_is_closed, make_veth, remove_veth),
 		cmocka_unit_test_setup_teardown(af_xdp_carries_frames_of_every_length, make_veth, remove_veth),
 		cmocka_unit_test_setup_teardown(pcap_carries_frames_of_every_length, make_veth, remove_veth),
+		cmocka_unit_test_setup_teardown(a_carrier_that_goes_and_comes_back_is_told_once_each, make_veth, remove_veth),
+		cmocka_unit_test_setup_teardown(an_interface_that_is_deleted_leaves_nothing_behind, make_veth, remove_veth),
 		cmocka_unit_test(tap_carries_frames_of_every_length),
 		cmocka_unit_test(tap_completes_checksums_and_vouches_for_right_ones),
 		cmocka_unit_test(memif_carries_frames_of_every_length_on_two_queues),
