@@ -90,8 +90,9 @@ def ends_clean(daemon):
 
 
 class LightEnd(End):
-    def __init__(self, name, daemon, interface, address, folder):
-        super().__init__(name, daemon.space, interface, address, folder, [LIGHT_RUN, "--socket", daemon.socket, "--"])
+    def __init__(self, name, daemon, interface, address, folder, host=None):
+        super().__init__(name, daemon.space, interface, address, folder,
+                         [LIGHT_RUN, "--socket", daemon.socket, *(["--host", host] if host else []), "--"])
         self.daemon = daemon
 
     def mac(self):

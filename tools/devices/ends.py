@@ -24,6 +24,7 @@ http { access_log off; sendfile on; keepalive_timeout 60;
 
 class End:
     """One end: an address in a namespace. `prefix` is what puts a command onto its stack."""
+    started = 0
 
     def __init__(self, name, space, interface, address, folder, prefix=()):
         self.name, self.space, self.interface, self.address, self.folder = name, space, interface, address, folder
@@ -38,7 +39,8 @@ class End:
 
     def start(self, word, *argv):
         """A process that ends with this end (or before, by .end())."""
-        process = Process(self.argv(argv), os.path.join(self.folder, "%s-%s.log" % (self.name, word)))
+        End.started += 1
+        process = Process(self.argv(argv), os.path.join(self.folder, "%s-%s-%d.log" % (self.name, word, End.started)))
         self.processes[word] = process
         return process
 

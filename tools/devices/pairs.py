@@ -29,8 +29,9 @@ class Pair:
     the device lets through: net_af_packet has the kernel reassemble fragments, into a slot that holds 1982 bytes."""
     count = 0
 
-    def __init__(self, name, big="100M", mtu=1500, index=0, more=(), longest=65507):
+    def __init__(self, name, big="100M", mtu=1500, index=0, more=(), longest=65507, lease=False):
         self.name, self.big, self.mtu, self.index, self.more, self.longest = name, big, mtu, index, list(more), longest
+        self.lease = lease      # lightd asks for its address
         Pair.count += 1
         self.folder = machine.folder("%s.%d" % (name, Pair.count))
         self.spaces, self.daemons, self.tcpdump = [], [], None
@@ -47,8 +48,9 @@ class Pair:
 
     def serve(self, space, interface, options, eal=(), word="lightd", address=LIGHT, gateway=PEER):
         """lightd in that namespace; its end is ours, or, if there is one already, the other."""
-        daemon = Daemon(space, self.folder, [*options, "--address", "%s/%d" % (address, PREFIX), "--gateway", gateway,
-                                     "--vlan", "%d=%s/%d" % (VLAN, TAGGED[address], PREFIX), *self.more], eal, word)
+        where = ["--dhcp"] if self.lease else ["--address", "%s/%d" % (address, PREFIX), "--gateway", gateway,
+                                               "--vlan", "%d=%s/%d" % (VLAN, TAGGED[address], PREFIX)]
+        daemon = Daemon(space, self.folder, [*options, *where, *self.more], eal, word)
         self.daemons.append(daemon.start())
         end = LightEnd("light" if self.light is None else "peer", daemon, interface, address, self.folder)
         if self.light is None:
@@ -158,6 +160,45 @@ def vhost(pair, queues=1):
                 ("virtio", "net_virtio_user0,path=%(folder)s/vhost,queues=%(queues)d"), HUGE, queues)
 
 
+def several(pair):
+    """A TAP device and a veth pair, in one daemon with a configuration file."""
+    one, two = pair.space("l"), pair.space("p")
+    veth(one, "light1", two, "peer1", offloads=False)
+    two.ip("addr", "add", "10.78.3.2/24", "dev", "peer1")
+    config = os.path.join(pair.folder, "lightd.conf")
+    with open(config, "w") as f:
+        f.write("""io = "tap";
+interfaces = (
+  { name = "light0"; backend = "tap"; addresses = [ "%s/%d" ]; mac = "02:4c:69:67:68:74"; },
+  { name = "light1"; backend = "afxdp"; addresses = [ "10.78.3.1/24" ]; } );
+gateway = "%s";
+""" % (LIGHT, PREFIX, PEER))
+    daemon = Daemon(one, pair.folder, ["--config", config])
+    pair.daemons.append(daemon.start())
+    one.ip("addr", "add", "%s/%d" % (PEER, PREFIX), "dev", "light0")
+    one.ip("link", "set", "light0", "up")
+    pair.light, pair.peer = LightEnd("light", daemon, "light0", LIGHT, pair.folder), End("peer", one, "light0", PEER, pair.folder)
+
+
+def alone(pair, driver, vdev):
+    """A device that has no other end."""
+    pair.serve(pair.space("l"), "port0", ["--io=dpdk", "--port=0", "--neighbour", "10.78.1.9=02:00:00:00:00:09"],
+               eal(driver, vdev, PLAIN))
+
+
+def simulated(pair):
+    """Both hosts in one daemon of two cores."""
+    daemon = Daemon(pair.space("l"), pair.folder, ["--io=sim", "--hosts=light=%s,peer=%s" % (LIGHT, PEER), "--queues=2"])
+    pair.daemons.append(daemon.start())
+    pair.light, pair.peer = (LightEnd(name, daemon, "", address, pair.folder, name)
+                             for name, address in (("light", LIGHT), ("peer", PEER)))
+
+
+def none(pair):
+    """Only a namespace; the test starts lightd."""
+    pair.light = End("light", pair.space("l"), "lo", LIGHT, pair.folder)
+
+
 KERNEL_PEERS = {
     "kernel": (kernel, {}),
     "tap-1": (tap, {}),
@@ -177,11 +218,18 @@ MAKERS = {
     "dpdk-memif-2": (lambda p: memif(p, 2), {}),
     "dpdk-vhost-virtio": (vhost, {}),
 }
+APART = {
+    "several": (several, {}),
+    "ring": (lambda p: alone(p, "ring", "net_ring0"), {}),
+    "null": (lambda p: alone(p, "null", "net_null0,size=64"), {}),
+    "sim-2": (simulated, {}),
+    "none": (none, {}),
+}
 
 
 def make(name, **changes):
     """A pair of that name, with what is to be different: mtu, index (of the interface), more (options of lightd)."""
-    maker, usual = MAKERS[name]
+    maker, usual = {**MAKERS, **APART}[name]
     pair = Pair(name, **{**usual, **changes})
     try:
         maker(pair)
