@@ -76,8 +76,10 @@ void cores_send(struct server *s, unsigned to, const struct core_message *m)
 	if (s->stopped || !s->cores)
 		return;
 	s->spoken |= 1u << to;
-	if (q->n || !hand_over(s, to, m))
-		keep(s, q, m);
+	if (q->n == 0 && hand_over(s, to, m))
+		return;
+	keep(s, q, m);
+	s->behind = true;
 }
 
 void cores_tell(struct server *s, const struct core_message *m)
@@ -134,6 +136,7 @@ bool cores_flush(struct server *s)
 			all = false;
 		}
 	}
+	s->behind = !all;
 	doorbell_fence();
 	for (; spoken; spoken &= spoken - 1) {
 		struct core *c = &s->cores->core[__builtin_ctz(spoken)];

@@ -265,6 +265,7 @@ struct server {
 	struct cores *cores;                 /* NULL on one core */
 	struct core_queue unsent[REGION_CORES];
 	uint32_t spoken;                     /* bits of cores that were sent something in this turn */
+	bool behind;                         /* a queue of unsent ones is not empty */
 	uint64_t serial;                     /* the last of what it counts */
 	TAILQ_HEAD(, round) rounds;
 };
@@ -445,6 +446,11 @@ void cores_tell(struct server *, const struct core_message *);
 /* To all others, under the round's token. */
 void cores_ask(struct server *, const struct round *, struct core_message *);
 unsigned cores_turn(struct server *);
+/* false: messages wait for room in a ring; no requests are to be taken that may make more of them. */
+static inline bool cores_keep_up(const struct server *s)
+{
+	return !s->behind;
+}
 /* Hands over what did not fit, and wakes those who sleep. Returns whether all is handed over. */
 bool cores_flush(struct server *);
 /* Before sleep, around the fence: false when a message waits. */

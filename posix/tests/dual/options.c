@@ -95,6 +95,46 @@ TEST(inherited_by_accepted)
 	EQUAL(0, get(c, IPPROTO_TCP, TCP_NODELAY));
 }
 
+/* Light must know where a socket lives before it knows its port; the port may want it elsewhere. */
+TEST(kept_when_a_port_is_bound_after_they_were_asked)
+{
+	struct sockaddr_in name;
+	int l, port, last;
+
+	l = tcp_listen(&name);
+	port = ntohs(name.sin_port);
+	close(l);
+	for (last = port + 6; port < last; port++) {
+		struct epoll_event e = { .events = EPOLLIN, .data.u32 = 7 };
+		int s = socket(AF_INET, SOCK_STREAM, 0), ep = epoll_create1(0);
+		char cc[16];
+		socklen_t n = sizeof(cc);
+
+		EQUAL(0, getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, cc, &n));
+		set(s, SOL_SOCKET, SO_REUSEADDR, 1);
+		set(s, IPPROTO_IP, IP_TTL, 41);
+		EQUAL(0, epoll_ctl(ep, EPOLL_CTL_ADD, s, &e));
+		name.sin_port = htons((uint16_t)port);
+		if (bind(s, (struct sockaddr *)&name, sizeof(name)) < 0) {
+			EQUAL(EADDRINUSE, errno);   /* somebody else's */
+			close(s);
+			close(ep);
+			last++;
+			continue;
+		}
+		EQUAL(0, listen(s, 4));
+		EQUAL(1, get(s, SOL_SOCKET, SO_REUSEADDR));
+		EQUAL(41, get(s, IPPROTO_IP, IP_TTL));
+		tcp_connect(&name);
+		do
+			EQUAL(1, epoll_wait(ep, &e, 1, 5000));
+		while (!(e.events & EPOLLIN));   /* a socket that was not connected yet hung up */
+		EQUAL(7, e.data.u32);
+		EQUAL(EPOLLIN, e.events);
+		CHECK(accept(s, NULL, NULL) >= 0);
+	}
+}
+
 TEST(what_a_socket_is)
 {
 	struct sockaddr_in name;
