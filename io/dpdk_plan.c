@@ -151,7 +151,7 @@ int dpdk_make_plan(struct dpdk_port *port, struct dpdk_plan *plan, char why[DEVI
 {
 	int error;
 
-	plan->queues = (uint16_t)RTE_MIN(plan->config->device.queues, RTE_MIN(plan->info.max_rx_queues, plan->info.max_tx_queues));
+	plan->queues = RTE_MIN((uint16_t)plan->config->device.queues, RTE_MIN(plan->info.max_rx_queues, plan->info.max_tx_queues));
 	if (plan->queues == 0) {
 		snprintf(why, DEVICE_WHY, "DPDK port %u (%s) has no queues", port->id, port->device.name);
 		return -EINVAL;
