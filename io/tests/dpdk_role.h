@@ -88,7 +88,7 @@ static inline void role_ends(struct role *r)
 	r->device->ops->close(r->device);
 	if (strstr(log_kept.text, "not come back"))
 		role_fails("a leak");
-	dpdk_stop();
+	stop_eal();
 	exit(0);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <rte_eal.h>
 
 #include "io/dpdk_port.h"
 
@@ -80,6 +81,18 @@ static inline void start_eal(const char *const *devices, unsigned n)
 	}
 	if (dpdk_start(i, arguments, why) != 0)
 		fail_msg("%s", why);
+}
+
+/* The EAL leaves its folder of this prefix behind. */
+static inline void stop_eal(void)
+{
+	char command[300] = "true";
+
+	if (dpdk_is_started())
+		snprintf(command, sizeof(command), "rm -rf '%s'", rte_eal_get_runtime_dir());
+	dpdk_stop();
+	if (system(command) != 0)
+		printf("# failed: %s\n", command);
 }
 
 /* Bytes that depend on the length and the seed; the Ethernet type is one for experiments (0x88b5). */

@@ -263,7 +263,7 @@ static void the_eal_starts_in_silence_and_leaves_the_affinity(void **state)
 static int end(void **state)
 {
 	(void)state;
-	dpdk_stop();
+	stop_eal();
 	unlink(input);
 	unlink(output);
 	rmdir(folder);

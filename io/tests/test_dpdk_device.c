@@ -433,6 +433,7 @@ static int play(const char *name, int n, char **arguments)
 		if (dpdk_open(&c, &r.device, why) == 0 || !strstr(why, "takes 576 to 1964 with this framesz"))
 			role_fails("not refused: %s", why);
 		printf("ready\n");
+		stop_eal();
 		return 0;
 	}
 	role_begins(&r, n, arguments);

@@ -415,7 +415,7 @@ static int start(void **state)
 static int stop(void **state)
 {
 	(void)state;
-	dpdk_stop();
+	stop_eal();
 	return 0;
 }
 
