@@ -98,7 +98,7 @@ const struct setting settings_daemon[] = {
 	{ "cores", "", "cores", "LIST", 6, false,
 	  "CPUs to run on, the n-th for the n-th queue; keep programs off them (default: where the kernel puts it)", set_cores },
 	{ "poll", "", "poll", "busy|adaptive", 6, false, "Spin always, or sleep when idle (default adaptive; dpdk: busy)", set_poll },
-	{ "cc", "", "cc", "NAME", 6, false, "TCP's congestion control where a program does not choose (default newreno)", set_cc },
+	{ "cc", "", "cc", "NAME", 6, false, "TCP's congestion control where a program does not choose (default cubic; profile standard: newreno)", set_cc },
 	{ "profile", "", "profile", "linux|standard", 6, false, "TCP's timers and limits: Linux's or the RFCs' (default linux)", set_profile },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
 	{ 0 },
