@@ -54,7 +54,8 @@ static bool device_steers(const struct device *d, const struct steer *steer)
 void attach_steer(struct steer *steer, unsigned cores, const struct network_interface *first)
 {
 	const struct device *d = first->device;
-	bool usable = d != NULL && d->rss.key_bytes >= 16 && d->rss.table_size > 0;
+	/* The table of a device with fewer queues names few cores, or one: then all are dealt to here. */
+	bool usable = d != NULL && d->queues == cores && d->rss.key_bytes >= 16 && d->rss.table_size > 0;
 
 	steer_init(steer, cores);
 	for (unsigned k = 0; usable && k < d->rss.table_size; k++)

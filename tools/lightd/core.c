@@ -207,11 +207,18 @@ static void *run(void *context)
 {
 	struct core *c = context;
 
-	if (core_enter(c) != 0)
-		fprintf(stderr, "lightd: core %u cannot have its CPU or its devices\n", c->number);
+	c->error = core_enter(c);
 	core_serve(c);
 	core_leave(c);
 	return NULL;
+}
+
+static void look_at_error(void *context, unsigned core)
+{
+	struct daemon *d = context;
+
+	if (d->core[core].error != 0)
+		fprintf(stderr, "lightd: core %u cannot have its CPU or its devices: %s\n", core, strerror(-d->core[core].error));
 }
 
 int core_start_others(struct daemon *d)
@@ -221,6 +228,10 @@ int core_start_others(struct daemon *d)
 	for (unsigned i = 1; i < d->cores && error == 0; i++) {
 		error = -pthread_create(&d->core[i].thread, NULL, run, &d->core[i]);
 		d->core[i].started = error == 0;
+	}
+	for (unsigned i = 1; i < d->cores && error == 0; i++) {
+		core_call(d, i, look_at_error, d);
+		error = d->core[i].error;
 	}
 	if (error != 0)
 		core_join_others(d);

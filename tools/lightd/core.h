@@ -31,6 +31,7 @@ struct core {
 	nsec now;
 	pthread_t thread;
 	bool started;
+	int error;                      /* of its entry; read once it has taken mail */
 	int bell;                       /* an eventfd that ends the core's sleep */
 	_Atomic bool asleep, stopping;
 	_Atomic(const struct mail *) box;

@@ -135,6 +135,32 @@ def test_an_idle_adaptive_daemon_uses_under_one_percent_of_a_core(daemon):
     assert daemon.cpu_seconds() - before <= 0.01 * (time.monotonic() - start) + 1 / os.sysconf("SC_CLK_TCK")
 
 
+def test_each_queue_is_a_named_thread_on_its_cpu(tmp_path):
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    if len(cpus) < 2:
+        pytest.skip("one CPU")
+    d = Daemon(str(tmp_path), "--queues=2", "--cores=%d,%d" % (cpus[1], cpus[0]))
+    try:
+        tasks = "/proc/%d/task" % d.process.pid
+        found = {}
+        for task in os.listdir(tasks):
+            with open("%s/%s/comm" % (tasks, task)) as comm:
+                found[comm.read().strip()] = os.sched_getaffinity(int(task))
+        assert sorted(found) == ["light/0", "light/1", "lightd"]
+        assert (found["light/0"], found["light/1"]) == ({cpus[1]}, {cpus[0]})
+        assert [c["cpu"] for c in d.ask("cores")["cores"]] == [cpus[1], cpus[0]]
+        before, start = d.cpu_seconds(), time.monotonic()
+        time.sleep(2)
+        assert d.cpu_seconds() - before <= 0.02 * (time.monotonic() - start) + 1 / os.sysconf("SC_CLK_TCK")
+    finally:
+        assert d.end() == 0
+
+
+def test_as_many_cpus_as_queues_are_wanted(tmp_path):
+    done = run(LIGHTD, "--socket", str(tmp_path / "s"), "--queues=2", "--cores=0")
+    assert done.returncode == 2 and "1 CPUs for --queues=2" in done.stderr
+
+
 def start_server(daemon, port):
     code = ("import socket,time\ns=socket.create_server(('10.77.0.1',%d))\nprint('up',flush=True)\nc,_=s.accept()\n"
             "while True:\n d=c.recv(65536)\n if not d: break\n c.sendall(d)\n" % port)
