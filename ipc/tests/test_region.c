@@ -84,6 +84,52 @@ static void a_foreign_memfd_is_refused(void **state)
 	assert_int_equal(region_attach(&r, &wrong), -EPROTO);
 }
 
+static void every_core_has_lines_lanes_and_pages_of_its_own(void **state)
+{
+	const struct region_sizes sizes = { .lines = 1024, .data = UINT64_C(1) << 30, .lanes = 256, .waitsets = 256, .cores = REGION_CORES };
+	const uint32_t last = (REGION_CORES - 1) << LINE_CORE_SHIFT | 1023, seat = region_seat(REGION_CORES - 1, REGION_SESSIONS - 1);
+	struct region daemons, programs;
+	struct region_fds own;
+	uint32_t core, taken = 0;
+	uint64_t word = 7, got = 0;
+
+	(void)state;
+	assert_int_equal(region_create(&daemons, &own, &sizes), 0);
+	assert_int_equal(region_attach(&programs, &own), 0);
+	assert_int_equal(programs.cores, REGION_CORES);
+	assert_true(region_has_line(&programs, last));
+	assert_false(region_has_line(&programs, last + 1));
+	assert_false(region_has_line(&programs, REGION_CORES << LINE_CORE_SHIFT));
+	for (core = 0; core < REGION_CORES; core++) {
+		atomic_store(&region_line(&programs, core << LINE_CORE_SHIFT)->send_head, core + 1);
+		atomic_store(&region_session(&programs, region_seat(core, 255))->opened, core + 1);
+	}
+	atomic_store(&region_line(&programs, last)->send_head, 99);
+	for (core = 0; core < REGION_CORES; core++) {
+		assert_int_equal(atomic_load(&region_line(&daemons, core << LINE_CORE_SHIFT)->send_head), core + 1);
+		assert_int_equal(atomic_load(&region_session(&daemons, region_seat(core, 255))->opened), core + 1);
+	}
+	assert_int_equal(atomic_load(&region_line(&daemons, last)->send_head), 99);
+	assert_int_equal(region_map_lane(&daemons, seat, 255), 0);
+	assert_int_equal(region_map_waitset(&daemons, seat, 255), 0);
+	assert_int_equal(region_map_lane(&programs, seat, 255), 0);
+	lane_reset(lane_requests(&daemons, seat, 255));
+	assert_int_equal(rte_ring_sp_enqueue_bulk_elem(lane_requests(&programs, seat, 255), &(struct request){ .value = (int64_t)word },
+		sizeof(struct request), 1, NULL), 1);
+	{
+		struct request q;
+
+		assert_int_equal(lane_take(lane_requests(&daemons, seat, 255), &taken, &q, sizeof(q), 1), 1);
+		got = (uint64_t)q.value;
+	}
+	assert_int_equal(got, word);
+	region_unmap(&programs);
+	region_unmap(&daemons);
+	close(own.constants);
+	close(own.shared);
+	close(own.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -92,6 +138,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_area_can_shrink_or_grow, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_one_side_writes_the_other_sees, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_foreign_memfd_is_refused, set_up, tear_down),
+		cmocka_unit_test(every_core_has_lines_lanes_and_pages_of_its_own),
 	};
 
 	return cmocka_run_group_tests_name("region", tests, NULL, NULL);
