@@ -73,6 +73,20 @@ static int clear_path(const struct sockaddr_un *a)
 	return rc == -EPROTOTYPE || rc == -ENOTSOCK ? -EADDRINUSE : 0;
 }
 
+/* The folder of the socket, if only that is missing: a path in a folder of its own can be lent to a container, and outlives restarts. */
+static void make_folder(const struct sockaddr_un *a)
+{
+	char folder[sizeof(a->sun_path)];
+	char *slash;
+
+	memcpy(folder, a->sun_path, sizeof(folder));
+	slash = strrchr(folder, '/');
+	if (slash && slash != folder) {
+		*slash = '\0';
+		mkdir(folder, 0755);    /* that it failed, bind says */
+	}
+}
+
 static int listen_on(struct server *s)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -85,6 +99,7 @@ static int listen_on(struct server *s)
 	rc = clear_path(&a);
 	if (rc)
 		return rc;
+	make_folder(&a);
 	s->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The file is born with no more rights than it shall have, whatever the umask. */
 	if (s->listener < 0 || fchmod(s->listener, mode) < 0 || bind(s->listener, (struct sockaddr *)&a, sizeof(a)) < 0)

@@ -2,6 +2,8 @@
 /* Programs that are killed at any instant, and the death of the daemon: nobody else is harmed, nothing is left, nobody oversleeps. */
 #include "daemon.h"
 
+#include <sys/stat.h>
+
 static int connect_and_wait(void *argument)
 {
 	struct client *c = join();
@@ -226,6 +228,27 @@ static void a_path_in_use_is_refused_and_a_stale_one_taken(void **state)
 	assert_int_equal(server_new(&config, &s), -ENOENT);
 }
 
+static void a_folder_that_is_missing_is_made_for_the_socket(void **state)
+{
+	char folder[64], file[80];
+	struct server_config config;
+	struct server *s;
+	struct stat st;
+
+	(void)state;
+	snprintf(folder, sizeof(folder), "/tmp/light-ipc-folder-%d", (int)getpid());
+	snprintf(file, sizeof(file), "%s/sock", folder);
+	server_config_init(&config);
+	config.socket_path = file;
+	assert_int_equal(server_new(&config, &s), 0);
+	assert_int_equal(stat(file, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(stat(folder, &st), 0);
+	assert_int_equal(st.st_mode & 0022, 0);
+	server_free(s);
+	assert_int_equal(rmdir(folder), 0);     /* it stays, for who is lent it, and holds nothing */
+}
+
 static void a_host_that_is_not_there_is_refused(void **state)
 {
 	const struct client_options o = { .socket_path = path, .host = "elsewhere" };
@@ -252,6 +275,7 @@ int main(int argc, char **argv)
 		TEST(a_daemon_that_stops_says_so),
 		TEST2(a_daemon_that_stops_says_so),
 		TEST(a_path_in_use_is_refused_and_a_stale_one_taken),
+		TEST(a_folder_that_is_missing_is_made_for_the_socket),
 		TEST(a_host_that_is_not_there_is_refused),
 	};
 
