@@ -53,7 +53,7 @@ bool server_walk_sessions(const struct server *s, uint32_t *cursor, struct serve
 		.lines = session->lines - granted(session),
 		.lanes = bits(session->lanes_open),
 		.waitsets = bits(session->waitsets_open),
-		.family_data = session->family->extents.lent,
+		.family_data = s->cores_n > 1 ? atomic_load(&session->family->common->lent) : session->family->extents.lent,
 		.requests = session->requests,
 	};
 	return true;

@@ -132,8 +132,8 @@ struct server_session_info {
 	uid_t uid;
 	const char *host;
 	uint32_t lines, lanes, waitsets;
-	uint64_t family_data;       /* bytes lent to the whole family */
-	uint64_t requests;
+	uint64_t family_data;       /* bytes lent to the whole family, on all cores */
+	uint64_t requests;          /* as lines, lanes and waitsets: on this server's core */
 };
 /* *cursor starts at 0; false at the end. */
 bool server_walk_sessions(const struct server *, uint32_t *cursor, struct server_session_info *);

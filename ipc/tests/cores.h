@@ -32,21 +32,8 @@ struct cores_world {
 
 static inline void core_open(struct core_thread *t)
 {
-	struct stack_config stack;
-	struct ipaddr address = ADDRESS;
-	struct world *w = &t->at;
-
-	w->server = t->world->servers[t->core];
-	assert_int_equal(server_add_host(w->server, "here", &w->host), 0);
-	stack_config_init(&stack);
-	memcpy(stack.secret, "not so secret...", 16);
-	stack.max_endpoints = 4096;
-	stack.core = t->core;
-	stack.host = server_host_calls(w->host);
-	w->stack = stack_new(&stack);
-	assert_non_null(w->stack);
-	assert_int_equal(stack_add_address(w->stack, stack_loopback(w->stack), &address, 32), 0);
-	server_host_start(w->host, w->stack);
+	t->at.server = t->world->servers[t->core];
+	t->at.stack = world_stack(t->at.server, t->core, &t->at.host);
 }
 
 static inline void name_what_is_left(struct core_thread *t)
@@ -93,7 +80,7 @@ static inline void *core_run(void *argument)
 		if (atomic_load(&t->held)) {
 			atomic_store(&t->still, true);
 			usleep(200);
-		} else if (world_turn(&t->at) == 0) {
+		} else if (core_turn(t->at.server, t->at.stack) == 0) {
 			core_sleep(t);
 		}
 	}

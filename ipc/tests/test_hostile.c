@@ -10,14 +10,26 @@ static struct world world;
 static struct client *good, *bad;
 static uint32_t listener;   /* good's */
 
-static int set_up(void **state)
+static int set_up_cores(unsigned n)
 {
-	(void)state;
+	world_cores = n;
 	world_open(&world, NULL, NULL);
 	good = world_join(&world, 0);
 	bad = world_join(&world, 1000);
 	listener = listen_at(good, 80, 64);
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return set_up_cores(1);
+}
+
+static int set_up_two_cores(void **state)
+{
+	(void)state;
+	return set_up_cores(2);
 }
 
 static void good_still_works(void)
@@ -29,7 +41,7 @@ static void good_still_works(void)
 	assert_int_equal(recv_text(good, far, &byte, 1), 1);
 	client_close(good, near);
 	client_close(good, far);
-	assert_null(server_check(world.server));
+	assert_null(world_check(&world));
 }
 
 static int tear_down(void **state)
@@ -58,11 +70,17 @@ static void post(struct request *q)
 static void assert_ended(void)
 {
 	struct server_stats stats;
+	uint64_t violations = 0;
+	unsigned core;
 
 	world_settle(&world);
 	server_stats(world.server, &stats);
-	assert_int_equal(stats.violations, 1);
 	assert_int_equal(stats.families, 1);
+	for (core = 0; core < world.cores; core++) {
+		server_stats(world.servers[core], &stats);
+		violations += stats.violations;
+	}
+	assert_int_equal(violations, 1);
 	assert_false(client_alive(bad));
 	assert_true(client_alive(good));
 }
@@ -172,8 +190,8 @@ static void a_waitset_ring_that_lies_ends_the_session(void **state)
 
 	(void)state;
 	assert_int_equal(waitset_new(bad, &w), 0);
-	w->events[0]->cons.tail += 3;
-	w->events[0]->prod.head += 900;
+	w->events[client_core(id)]->cons.tail += 3;
+	w->events[client_core(id)]->prod.head += 900;
 	waitset_watch(w, id, EP_WRITABLE, false, 1);
 	assert_ended();
 }
@@ -265,8 +283,8 @@ static uint32_t chance(uint64_t *seed)
 /* Random words over everything that a program may write, and random requests between. */
 static void vandalise(struct client *c, uint64_t *seed, const uint32_t *ids, unsigned n)
 {
+	uint32_t core = chance(seed) % c->cores, seat = client_seat(c, core), *words, i;
 	struct request q;
-	uint32_t *words, i;
 
 	switch (chance(seed) % 6) {
 	case 0:
@@ -274,15 +292,15 @@ static void vandalise(struct client *c, uint64_t *seed, const uint32_t *ids, uns
 		words[chance(seed) % 64] = chance(seed) % 3 ? chance(seed) % 20000 : chance(seed);
 		break;
 	case 1:
-		words = (uint32_t *)(void *)client_page(c);
+		words = (uint32_t *)(void *)client_page_on(c, core);
 		words[chance(seed) % 256] = chance(seed);
 		break;
 	case 2:
-		words = (uint32_t *)(void *)(c->region.shared + region_lane_at(c->session, 0) + REGION_PAGE);
+		words = (uint32_t *)(void *)(c->region.shared + region_lane_at(seat, 0) + REGION_PAGE);
 		words[chance(seed) % 512] = chance(seed) % 2 ? chance(seed) % 300 : chance(seed);
 		break;
 	case 3:
-		words = (uint32_t *)(void *)(c->region.shared + region_waitset_at(c->session, 0) + REGION_PAGE);
+		words = (uint32_t *)(void *)(c->region.shared + region_waitset_at(seat, 0) + REGION_PAGE);
 		words[chance(seed) % 1500] = chance(seed) % 2 ? chance(seed) % 300 : chance(seed);
 		break;
 	default:
@@ -290,11 +308,14 @@ static void vandalise(struct client *c, uint64_t *seed, const uint32_t *ids, uns
 			((uint32_t *)(void *)&q)[i] = chance(seed) % 4 ? chance(seed) % 64 : chance(seed);
 		q.op = (uint8_t)(1 + chance(seed) % REQ_OPS);
 		q.line = chance(seed) % 50 ? ids[chance(seed) % n] : chance(seed);
-		rte_ring_sp_enqueue_bulk_elem(lane_requests(&c->region, c->session, 0), &q, sizeof(q), 1, NULL);
+		if (chance(seed) % 50)
+			seat = client_seat(c, line_core(q.line) % c->cores);
+		if (c->lanes[seat / REGION_SESSIONS][0].mapped)
+			rte_ring_sp_enqueue_bulk_elem(lane_requests(&c->region, seat, 0), &q, sizeof(q), 1, NULL);
 		break;
 	}
-	doorbell_ring_lane(&c->region, c->session, 0, c->bells[0]);
-	doorbell_ring_control(&c->region, c->session, c->bells[0]);
+	doorbell_ring_lane(&c->region, seat, 0, c->bells[seat / REGION_SESSIONS]);
+	doorbell_ring_control(&c->region, seat, c->bells[seat / REGION_SESSIONS]);
 	world_turn(&world);
 }
 
@@ -321,12 +342,13 @@ static void random_vandalism_harms_nobody_else(void **state)
 		for (i = 0; i < 120 && client_alive(c); i++)
 			vandalise(c, &seed, ids, 6);
 		close(c->session_fd);
-		close(c->bells[0]);
+		for (i = 0; i < c->cores; i++)
+			close(c->bells[i]);
 		world_settle(&world);
 		region_unmap(&c->region);
 		munmap(c, sizeof(*c));
-		if (server_check(world.server) || stack_check(world.stack))
-			fail_msg("round %u: %s %s", round, server_check(world.server), stack_check(world.stack));
+		if (world_check(&world))
+			fail_msg("round %u: %s", round, world_check(&world));
 		{
 			uint32_t child;
 
@@ -415,26 +437,42 @@ static void what_a_program_may_not_borrow_it_does_not_get(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST2(f) cmocka_unit_test_setup_teardown(f, set_up_two_cores, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_unknown_request_ends_the_session),
+		TEST2(an_unknown_request_ends_the_session),
 		TEST(a_line_beyond_all_ends_the_session),
+		TEST2(a_line_beyond_all_ends_the_session),
 		TEST(a_line_of_nobodys_is_refused_and_no_more),
+		TEST2(a_line_of_nobodys_is_refused_and_no_more),
 		TEST(a_socket_of_no_type_ends_the_session),
+		TEST2(a_socket_of_no_type_ends_the_session),
 		TEST(impossible_lane_indices_end_the_session),
+		TEST2(impossible_lane_indices_end_the_session),
 		TEST(replies_that_nobody_takes_end_the_session),
+		TEST2(replies_that_nobody_takes_end_the_session),
 		TEST(a_head_beyond_the_ring_ends_the_session),
+		TEST2(a_head_beyond_the_ring_ends_the_session),
 		TEST(a_tail_beyond_the_head_ends_the_session),
+		TEST2(a_tail_beyond_the_head_ends_the_session),
 		TEST(a_waitset_ring_that_lies_ends_the_session),
+		TEST2(a_waitset_ring_that_lies_ends_the_session),
 		TEST(words_in_a_line_that_only_the_daemon_writes_do_not_move_it),
+		TEST2(words_in_a_line_that_only_the_daemon_writes_do_not_move_it),
 		TEST(a_flood_of_words_on_the_socket_is_survived),
+		TEST2(a_flood_of_words_on_the_socket_is_survived),
 		TEST(garbage_instead_of_hello_is_dropped),
+		TEST2(garbage_instead_of_hello_is_dropped),
 		TEST(strangers_who_say_nothing_keep_nobody_out),
+		TEST2(strangers_who_say_nothing_keep_nobody_out),
 		TEST(random_vandalism_harms_nobody_else),
+		TEST2(random_vandalism_harms_nobody_else),
 		TEST(quotas_bound_a_program),
 		TEST(what_a_program_may_not_borrow_it_does_not_get),
+		TEST2(what_a_program_may_not_borrow_it_does_not_get),
 	};
 
 	return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);

@@ -21,17 +21,42 @@
 #define ADDRESS ipaddr_from_ip4(__builtin_bswap32(0x0a000001))
 
 struct world {
-	struct server *server;
+	struct server *server;         /* of core 0 */
 	struct server_host *host;
 	struct stack *stack;
 	char path[64];
+	unsigned cores;                /* turned here one after the other */
+	struct server *servers[REGION_CORES];
+	struct stack *stacks[REGION_CORES];
 };
+
+/* How many the next world has. */
+static unsigned world_cores = 1;
+
+static inline struct stack *world_stack(struct server *server, unsigned core, struct server_host **host)
+{
+	struct stack_config config;
+	struct ipaddr address = ADDRESS;
+	struct stack *stack;
+
+	assert_int_equal(server_add_host(server, "here", host), 0);
+	stack_config_init(&config);
+	memcpy(config.secret, "not so secret...", 16);
+	config.max_endpoints = 4096;
+	config.core = core;
+	config.host = server_host_calls(*host);
+	stack = stack_new(&config);
+	assert_non_null(stack);
+	assert_int_equal(stack_add_address(stack, stack_loopback(stack), &address, 32), 0);
+	server_host_start(*host, stack);
+	return stack;
+}
 
 static inline void world_open(struct world *w, const struct server_config *given, const char *path)
 {
 	struct server_config config;
-	struct stack_config stack;
-	struct ipaddr address = ADDRESS;
+	struct server_host *other;
+	unsigned i;
 
 	memset(w, 0, sizeof(*w));
 	server_config_init(&config);
@@ -41,25 +66,43 @@ static inline void world_open(struct world *w, const struct server_config *given
 		snprintf(w->path, sizeof(w->path), "%s", path);
 		config.socket_path = w->path;
 	}
-	assert_int_equal(server_new(&config, &w->server), 0);
-	assert_int_equal(server_add_host(w->server, "here", &w->host), 0);
-	stack_config_init(&stack);
-	memcpy(stack.secret, "not so secret...", 16);
-	stack.max_endpoints = 4096;
-	stack.host = server_host_calls(w->host);
-	w->stack = stack_new(&stack);
-	assert_non_null(w->stack);
-	assert_int_equal(stack_add_address(w->stack, stack_loopback(w->stack), &address, 32), 0);
-	server_host_start(w->host, w->stack);
+	w->cores = world_cores;
+	assert_int_equal(server_new_cores(&config, w->cores, w->servers), 0);
+	w->server = w->servers[0];
+	w->stack = w->stacks[0] = world_stack(w->server, 0, &w->host);
+	for (i = 1; i < w->cores; i++)
+		w->stacks[i] = world_stack(w->servers[i], i, &other);
+}
+
+static inline unsigned core_turn(struct server *server, struct stack *stack)
+{
+	nsec now = doorbell_now();
+	unsigned work = server_turn(server, now);
+
+	work += stack_turn(stack, now);
+	return work + server_publish(server);
 }
 
 static inline unsigned world_turn(struct world *w)
 {
-	nsec now = doorbell_now();
-	unsigned work = server_turn(w->server, now);
+	unsigned work = core_turn(w->server, w->stack), i;
 
-	work += stack_turn(w->stack, now);
-	return work + server_publish(w->server);
+	for (i = 1; i < w->cores; i++)
+		work += core_turn(w->servers[i], w->stacks[i]);
+	return work;
+}
+
+/* What is wrong on any core. */
+static inline const char *world_check(struct world *w)
+{
+	const char *wrong = NULL;
+	unsigned i;
+
+	for (i = 0; i < w->cores && !wrong; i++) {
+		wrong = server_check(w->servers[i]);
+		wrong = wrong ? wrong : stack_check(w->stacks[i]);
+	}
+	return wrong;
 }
 
 static inline void world_pump(void *context)
@@ -78,12 +121,17 @@ static inline void world_settle(struct world *w)
 
 static inline void world_close(struct world *w)
 {
-	assert_null(server_check(w->server));
-	assert_null(stack_check(w->stack));
-	server_stop(w->server);
-	stack_turn(w->stack, doorbell_now());
-	stack_free(w->stack);
-	server_free(w->server);
+	unsigned i;
+
+	assert_null(world_check(w));
+	for (i = w->cores; i-- > 0;)
+		server_stop(w->servers[i]);
+	for (i = 0; i < w->cores; i++) {
+		stack_turn(w->stacks[i], doorbell_now());
+		stack_free(w->stacks[i]);
+	}
+	for (i = w->cores; i-- > 0;)
+		server_free(w->servers[i]);
 	client_pump = NULL;
 }
 

@@ -259,6 +259,36 @@ static void headers_that_lie_are_for_core_zero(void **state)
 	assert_int_equal(core_of(&long_header), 0);
 }
 
+/* Bytes by chance behind headers that begin well: an answer that exists, and no byte beyond the end. */
+static void random_frames_have_a_core(void **state)
+{
+	static const uint8_t protocols[] = { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP };
+	struct rng rng;
+
+	(void)state;
+	rng_seed_u64(&rng, 1);
+	for (unsigned i = 0; i < 200000; i++) {
+		uint32_t len = (uint32_t)rng_below(&rng, 100);
+		uint8_t *f = malloc(len ? len : 1);
+		unsigned core;
+
+		for (uint32_t k = 0; k < len; k++)
+			f[k] = (uint8_t)rng_u32(&rng);
+		if (len > 24 && i % 4) {
+			f[12] = 8;
+			f[13] = 0;
+			f[14] = (uint8_t)(0x40 | (5 + rng_below(&rng, 3)));
+			f[20] = f[21] = 0;
+			f[23] = protocols[i % 3];
+		}
+		core = steer_frame(&steer, f, len);
+		assert_true(core < CORES || core == STEER_ALL || core == STEER_HERE);
+		core = steer_frame_spread(&steer, f, len);
+		assert_true(core < CORES || core == STEER_ALL || core == STEER_HERE);
+		free(f);
+	}
+}
+
 int main(void)
 {
 #define steer_test(f) cmocka_unit_test_setup(f, set_up)
@@ -276,6 +306,7 @@ int main(void)
 		steer_test(options_of_ip_move_the_ports),
 		steer_test(every_shorter_frame_is_looked_at_without_reading_beyond_it),
 		steer_test(headers_that_lie_are_for_core_zero),
+		steer_test(random_frames_have_a_core),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,11 +37,10 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests of one pair go to one process, so that the pair is made once."""
+    """Tests of one pair go to one process, so that the pair is made once; those with a pair of their own go anywhere."""
     for item in items:
         spec = getattr(item, "callspec", None)
-        group = spec.params.get("pair") if spec else None
-        item.add_marker(pytest.mark.xdist_group(group or item.module.__name__))
+        item.add_marker(pytest.mark.xdist_group(spec.params.get("pair", item.nodeid) if spec else item.nodeid))
 
 
 @pytest.hookimpl(hookwrapper=True)

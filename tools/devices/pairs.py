@@ -12,7 +12,7 @@ from machine import Process, Space, veth
 
 LIGHT, PEER, PREFIX = "10.78.1.1", "10.78.1.2", 24
 VLAN, TAGGED = 7, {LIGHT: "10.78.7.1", PEER: "10.78.7.2"}   # addresses in a VLAN that all have
-SIZES = {"64": 64, "1K": 1024, "1M": 1 << 20, "16M": 16 << 20, "100M": 100 << 20}
+SIZES = {"64": 64, "1K": 1024, "64K": 1 << 16, "1M": 1 << 20, "16M": 16 << 20, "100M": 100 << 20}
 LOGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "logs", "devices")
 _files = []
 

@@ -70,12 +70,13 @@ def test_a_full_transmit_queue_loses_datagrams_and_nothing_else(own, backend):
     ends_clean(pair.daemon)
 
 
-@each_backend
-def test_the_smallest_pool_still_carries_transfers(own, files, backend):
-    pair = own(backend, "--packets=64")
-    files.fetch(pair.peer, pair.light.http(files), "1M")
-    files.fetch(pair.light, pair.peer.http(files), "1M")
-    pair.peer.peer("tcp-swarm", *pair.light.tcp(), 200)
+@pytest.mark.parametrize("backend, packets", [("tap-1", 64), ("afxdp-1", 64), ("pcap-1", 64), ("dpdk-af_packet", 2688)])
+def test_the_smallest_pool_still_carries_transfers(own, files, backend, packets):
+    """TCP has to lose its way there, with so little room, and finds it again."""
+    pair = own(backend, "--packets=%d" % packets)
+    files.fetch(pair.peer, pair.light.http(files), "64K")
+    files.fetch(pair.light, pair.peer.http(files), "64K")
+    pair.peer.peer("tcp-swarm", *pair.light.tcp(), 100)
     pair.peer.peer("udp-flood", *pair.light.echo(), 0.5, 1400)
     works(pair)
     ends_clean(pair.daemon)
@@ -104,7 +105,7 @@ def test_an_interface_that_is_deleted_leaves_a_daemon_that_says_so(own, backend)
     pair = own(backend)
     works(pair)
     pair.light.space.ip("link", "del", pair.light.interface)
-    wait_until("the log tells of it", lambda: re.search("light0.*(gone|deleted|removed|vanished|down|carrier)", pair.daemon.log()))
+    wait_until("the log tells of it", lambda: re.search("light0.*(gone|deleted)|the link is down", pair.daemon.log()))
     assert pair.daemon.ask("status")["pid"] > 0
     pair.light.peer("udp-flood", PEER, 7101, 0.2, 100)
     ends_clean(pair.daemon)
@@ -117,15 +118,15 @@ def test_an_xdp_program_taken_off_is_noticed(own):
     wait_until("the log tells of it", lambda: re.search("XDP program", pair.daemon.log()))
     works(pair)
     ends_clean(pair.daemon)
-    assert not xdp.links(4242)
+    assert xdp.attached(4242) == 0
 
 
 def test_a_killed_daemon_leaves_no_xdp_program_and_its_successor_serves(own):
     pair = own("afxdp-1", index=4243)
     works(pair)
-    assert len(xdp.links(4243)) == 1
+    assert xdp.attached(4243) == 1
     pair.daemon.process.end(signal.SIGKILL)
-    wait_until("the program is gone with its daemon", lambda: not xdp.links(4243))
+    wait_until("the program is gone with its daemon", lambda: xdp.attached(4243) == 0)
     pair.light.end()
     pair.daemon.start()
     works(pair)
@@ -141,9 +142,9 @@ def test_a_disk_that_is_full_ends_the_capture_and_nothing_else(own, files, tmp_p
         ctl = machine.Process(pair.daemon.ctl_argv("capture", str(disk / "full.pcap")), str(tmp_path / "ctl.log"))
         wait_until("the capture runs", lambda: pair.daemon.ask("status")["hosts"][0]["capturing"])
         files.fetch(pair.peer, pair.light.http(files), "16M")
-        ctl.end(signal.SIGINT)
-        missed = int(re.search(r"(\d+) missed", ctl.text())[1])
-        assert missed > 0 and re.search(r"capture.*No space left", pair.daemon.log()), ctl.text() + pair.daemon.log()
+        assert ctl.wait() == 1
+        for said in (ctl.text(), pair.daemon.log()):
+            assert int(re.search(r"disk is full.* (\d+) that came later are missing", said)[1]) > 0
         os.unlink(disk / "full.pcap")
         done = pair.daemon.ctl("capture", "--for", "300ms", "--snap", "100", str(disk / "again.pcap"))
         assert " 0 missed" in done.stdout

@@ -15,7 +15,7 @@ def _bpf(command, attributes):
 
 
 def links(ifindex):
-    """Descriptors of the XDP links on an interface of that number, in whatever namespace it is."""
+    """Descriptors, for the caller to close, of the XDP links on an interface of that number, in whatever namespace it is."""
     found, number = [], 0
     while True:
         attributes = ctypes.create_string_buffer(struct.pack("III", number, 0, 0), 128)
@@ -32,6 +32,14 @@ def links(ifindex):
             found.append(fd)
         else:
             os.close(fd)
+
+
+def attached(ifindex):
+    """How many there are; asked without holding them, for a link lives as long as anybody does."""
+    fds = links(ifindex)
+    for fd in fds:
+        os.close(fd)
+    return len(fds)
 
 
 def detach(ifindex):

@@ -219,19 +219,33 @@ static void check_replay(const struct options *o)
 		complain(setting_place(o, "pcap", "listen"), "--listen: only for a replay (--read)");
 	if (o->read_file != NULL && (o->interfaces != 1 || o->queues != 1))
 		complain(setting_place(o, "pcap", "read"), "--read: a replay has one interface and one queue");
+	for (unsigned i = 0; o->read_file != NULL && i < o->interfaces; i++) {
+		bool dhcp = o->interface[i].dhcp;
+
+		for (unsigned v = 0; v < o->interface[i].vlans; v++)
+			dhcp = dhcp || o->interface[i].vlan[v].dhcp;
+		if (dhcp)
+			complain(&o->interface[i].place, "--dhcp: in a replay nobody can be asked: give the address that the capture's host had");
+	}
 	if (o->read_file != NULL && access(o->read_file, R_OK) != 0)
 		complain(setting_place(o, "pcap", "read"), "--read: %s cannot be read", o->read_file);
 }
 
 static void check_sim(const struct options *o)
 {
+	const struct setting *setting;
+
 	if (o->backend == NULL && o->name != NULL)
 		complain(setting_place(o, "", "name"), "--name: with --io=sim, --hosts names the hosts");
 	if (o->backend == NULL && (o->routes > 0 || o->neighbours > 0))
 		complain(o->routes > 0 ? &o->route[0].place : &o->neighbour[0].place,
 			 "--route, --gateway and --neighbour: not for --io=sim, whose hosts are on one network");
-	if (o->backend != NULL && o->hosts_said)
-		complain(setting_place(o, "sim", "hosts"), "--hosts: only for --io=sim");
+	for (unsigned i = 0; o->backend != NULL && (setting = setting_at(i)) != NULL; i++) {
+		if (o->said[i] && strcmp(setting->section, "sim") == 0)
+			complain(&o->where[i], "--%s: only for --io=sim", setting->option);
+		if (o->said[i] && setting->option != NULL && strcmp(setting->option, "seed") == 0 && o->read_file == NULL)
+			complain(&o->where[i], "--seed: only for --io=sim and for a replay (--read): elsewhere chance is not to be known");
+	}
 	if (o->backend != NULL && o->mtu > 9000)
 		complain(setting_place(o, "", "mtu"), "--mtu: '%u': at most 9000 on a device", o->mtu);
 }

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,6 +72,18 @@ static struct network_interface *interface_of(const struct daemon *d, unsigned h
 	return NULL;
 }
 
+/* What is missing is told to who asks, and in the log, once: a capture that failed is stopped when that is seen. */
+static void tell_failure(struct daemon *d, const char *interface, const struct capture_status *status, int error, struct json_object *to)
+{
+	char text[160], line[256];
+
+	snprintf(text, sizeof text, "%s: the capture ended after %" PRIu64 " frames, %" PRIu64 " that came later are missing",
+		 error == -ENOSPC ? "the disk is full" : strerror(-error), status->packets, status->missed);
+	put_text(to, "error", text);
+	snprintf(line, sizeof line, "%s: %s", interface, text);
+	d->log(NULL, line);
+}
+
 /* SNAP INTERFACE CORE. With a descriptor: start writing into it. Without: stop. Or does it still go well? */
 static int answer_capture(struct daemon *d, unsigned host, int fd, bool look, char *const *words, struct json_object *to)
 {
@@ -99,7 +113,7 @@ static int answer_capture(struct daemon *d, unsigned host, int fd, bool look, ch
 	else if (q.error == -ENOENT)
 		put_text(to, "error", "no capture runs there");
 	else if (q.error < 0 && fd < 0)
-		put_text(to, "error", q.error == -ENOSPC ? "the disk is full: the capture ends there" : strerror(-q.error));
+		tell_failure(d, i->name, &q.status, q.error, to);
 	return q.error;
 }
 

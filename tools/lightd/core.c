@@ -18,7 +18,7 @@
 /* An adaptive daemon that found nothing to do looks on for this long before it sleeps: about what a wake-up costs, so that
  * at worst twice the best is spent. */
 #define SPIN_BEFORE_SLEEP (50 * NSEC_PER_USEC)
-#define LONGEST_SLEEP (10 * NSEC_PER_SEC)
+#define LONGEST_SLEEP NSEC_PER_SEC
 /* Where a link wakes nobody: packets wait this long at most, and the looking costs about a hundredth of a CPU. */
 #define POLLED_SLEEP (500 * NSEC_PER_USEC)
 

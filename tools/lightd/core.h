@@ -44,6 +44,7 @@ struct daemon {
 	struct server *server[STEER_CORES];
 	struct core core[STEER_CORES];
 	nsec started;
+	void (*log)(void *context, const char *line);
 };
 
 nsec core_clock(void);

@@ -152,7 +152,7 @@ static void *begin(void *context)
 int main(int argc, char **argv)
 {
 	static struct options o;
-	static struct daemon d = { .options = &o };
+	static struct daemon d = { .options = &o, .log = log_line };
 	sigset_t ends;
 	void *status = NULL;
 	int number, error;

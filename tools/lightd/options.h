@@ -137,6 +137,7 @@ struct options {
 	int current_vlan;       /* -1: none */
 	struct place place;
 	struct place where[SETTINGS_MAX];   /* each setting by its number: where it was said last */
+	bool said[SETTINGS_MAX];            /* and whether */
 	/* Lists said on the command line replace those of the file. */
 	bool interfaces_said, routes_said, neighbours_said, listeners_said, hosts_said;
 };

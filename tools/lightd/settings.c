@@ -163,8 +163,10 @@ const struct setting *setting_by_key(const char *section, const char *key)
 const char *setting_set(struct options *o, const struct setting *s, const char *text)
 {
 	for (unsigned i = 0; i < SETTINGS_MAX && setting_at(i) != NULL; i++) {
-		if (setting_at(i) == s)
+		if (setting_at(i) == s) {
 			o->where[i] = o->place;
+			o->said[i] = true;
+		}
 	}
 	return s->set(o, text);
 }

@@ -63,10 +63,24 @@ static const char *set_poll(struct options *o, const char *text)
 	return NULL;
 }
 
+/* Of the names that Linux knows, those that this stack knows. */
+static const char *cc_allowed(void)
+{
+	static const char *const names[] = { "newreno", "cubic", "bbr", "dctcp" };
+	static char allowed[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (cc_find(names[i]) != NULL && n < sizeof allowed)
+			n += (size_t)snprintf(allowed + n, sizeof allowed - n, "%s%s", n > 0 ? ", " : "one of: ", names[i]);
+	}
+	return allowed;
+}
+
 static const char *set_cc(struct options *o, const char *text)
 {
 	if (cc_find(text) == NULL)
-		return "a congestion control that this stack has, as newreno";
+		return cc_allowed();
 	o->cc = text;
 	return NULL;
 }

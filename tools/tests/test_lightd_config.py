@@ -212,6 +212,8 @@ def test_more_interfaces_than_a_stack_has_are_refused(conf):
     (["--io=pcap", "--interface=a", "--write=x"], "--read"), (["--io=pcap", "--read=/nonexistent"], "/nonexistent"),
     (["--io=pcap", "--interface=a", "--listen=80"], "--listen"), (["--io=pcap", "--interface=a", "--listen=0"], "--listen"),
     (["--io=pcap", "--interface=a", "--", "-l", "0"], "DPDK"), (["--interface=a"], "--hosts"), (["--name=x"], "--hosts"),
+    (["--io=pcap", "--interface=a", "--rate=1G"], "--rate: only for --io=sim"), (["--io=pcap", "--interface=a", "--seed=3"], "--seed"),
+    (["--io=pcap", "--interface=a", "--super-frames"], "--super-frames"), (["--io=pcap", "--read=" + EXAMPLE, "--dhcp"], "--dhcp"),
     (["--gateway=10.0.0.1"], "sim"), (["--read=" + EXAMPLE], "--io=pcap"), (["--quota-buffers=1T"], "--quota-buffers"),
 ])
 def test_options_fit_each_other(argv, said):
