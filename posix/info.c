@@ -118,10 +118,16 @@ long info_congestion(struct socket *s, void *value, socklen_t *length)
 	return 0;
 }
 
-bool info_is_congestion(struct socket *s, const void *value, socklen_t length)
+int64_t info_congestion_number(const void *value, socklen_t length)
 {
-	char name[NAME_BYTES], wanted[NAME_BYTES] = { 0 };
+	char wanted[NAME_BYTES] = { 0 };
+	int64_t number;
 
 	memcpy(wanted, value, length < NAME_BYTES - 1 ? length : NAME_BYTES - 1);
-	return read_name(s, name) == 0 && strcmp(name, wanted) == 0;
+	if (strcmp(wanted, "reno") == 0)   /* Linux's name for it */
+		return EP_CC_NEWRENO;
+	for (number = 1; ep_congestion_name(number); number++)
+		if (strcmp(wanted, ep_congestion_name(number)) == 0)
+			return number;
+	return 0;
 }

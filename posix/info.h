@@ -7,7 +7,7 @@
 
 long info_tcp(struct socket *, void *value, socklen_t *length);
 long info_congestion(struct socket *, void *value, socklen_t *length);
-/* Whether the socket has this congestion control already: it cannot be changed by the program. */
-bool info_is_congestion(struct socket *, const void *value, socklen_t length);
+/* enum ep_congestion of a name as a program gives it; 0: there is none of that name. */
+int64_t info_congestion_number(const void *value, socklen_t length);
 
 #endif

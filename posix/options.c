@@ -16,7 +16,7 @@
 #define SEND_LEAST 4608
 #define RECEIVE_LEAST 2304
 
-enum kind { KIND_BOOL, KIND_INT, KIND_LINGER, KIND_BUFFER, KIND_BUFFER_FORCE, KIND_TIMEOUT, KIND_WANT };
+enum kind { KIND_BOOL, KIND_INT, KIND_LINGER, KIND_BUFFER, KIND_BUFFER_FORCE, KIND_TIMEOUT, KIND_WANT, KIND_CONGESTION };
 
 struct option {
 	int level, name;
@@ -62,6 +62,7 @@ static const struct option options[] = {
 	{ IPPROTO_TCP, TCP_LINGER2, KIND_INT, EP_LINGER2, INT32_MIN, INT32_MAX, .stream_only = true },
 	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, KIND_INT, EP_DEFER_ACCEPT, 0, INT32_MAX, .stream_only = true },
 	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, KIND_INT, EP_NOTSENT_LOWAT, INT32_MIN, INT32_MAX, .stream_only = true },
+	{ IPPROTO_TCP, TCP_CONGESTION, KIND_CONGESTION, EP_CONGESTION, .stream_only = true },
 	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, KIND_INT, EP_WINDOW_CLAMP, 0, INT32_MAX, .stream_only = true },
 };
 
@@ -154,6 +155,9 @@ static int understand(const struct option *o, const void *value, socklen_t lengt
 		if (error == 0 && (*out < o->least || *out > o->most || (o->ep == EP_TTL && *out == 0)))
 			error = -EINVAL;
 		return error;
+	case KIND_CONGESTION:
+		*out = info_congestion_number(value, length);
+		return *out != 0 ? 0 : -ENOENT;
 	}
 	return -ENOPROTOOPT;
 }
@@ -253,7 +257,7 @@ int options_to_kernel(struct socket *s, int fd)
 /* ---- set ---- */
 
 /* Options that carry no number. */
-static int set_special(struct socket *s, int level, int name, const void *value, socklen_t length)
+static int set_special(int level, int name, const void *value, socklen_t length)
 {
 	int number = 0;
 
@@ -269,8 +273,6 @@ static int set_special(struct socket *s, int level, int name, const void *value,
 		return -ENODEV;
 	if (level == IPPROTO_IP && name == IP_OPTIONS && length == 0)
 		return 0;
-	if (level == IPPROTO_TCP && name == TCP_CONGESTION && s->type == EP_STREAM)
-		return info_is_congestion(s, value, length) ? 0 : -ENOENT;
 	return -ENOPROTOOPT;
 }
 
@@ -285,7 +287,7 @@ long light_setsockopt(struct socket *s, int level, int name, const void *value, 
 	if (!value && length > 0)
 		return -EFAULT;
 	if (!o)
-		return set_special(s, level, name, value, length);
+		return set_special(level, name, value, length);
 	error = understand(o, value, length, &number);
 	if (error != 0)
 		return error;
@@ -400,7 +402,7 @@ long light_getsockopt(struct socket *s, int fd, int level, int name, void *value
 		return -EINVAL;
 	if (is_never_set(level, name))
 		return libc.getsockopt(fd, level, name, value, length) == 0 ? 0 : -errno;
-	if (!o)
+	if (!o || o->kind == KIND_CONGESTION)
 		return get_special(s, level, name, value, length);
 	if (is_light(s) || !o->ep) {
 		error = get_number(s, o, &number);

@@ -118,8 +118,19 @@ enum ep_option {
 	EP_NOTSENT_LOWAT, EP_WINDOW_CLAMP,  /* bytes */
 	EP_MTU,                 /* get only: path MTU */
 	EP_SHADOW,              /* 1, before bind: a listener's double on another core than its port's home (steer.h) may bind there */
+	EP_CONGESTION,          /* enum ep_congestion */
 	EP_OPTIONS,             /* how many there are */
 };
+
+/* Congestion controls. */
+enum ep_congestion { EP_CC_NEWRENO = 1, EP_CC_CUBIC, EP_CC_END };
+
+/* NULL: there is none of this number. */
+static inline const char *ep_congestion_name(int64_t which)
+{
+	return which == EP_CC_NEWRENO ? "newreno" : which == EP_CC_CUBIC ? "cubic" : 0;
+}
+
 int ep_set(struct stack *, ep_id, enum ep_option, int64_t value);
 int ep_get(struct stack *, ep_id, enum ep_option, int64_t *value);
 

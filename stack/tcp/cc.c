@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+/* In the order of enum ep_congestion, from 1. */
 static const struct cc_ops *const known[] = { &cc_newreno, &cc_cubic };
 
 const struct cc_ops *cc_find(const char *name)
@@ -15,6 +16,17 @@ const struct cc_ops *cc_find(const char *name)
 		if (strcmp(known[i]->name, name) == 0)
 			return known[i];
 	return NULL;
+}
+
+const struct cc_ops *cc_number(unsigned number)
+{
+	return number >= 1 && number <= sizeof(known) / sizeof(known[0]) ? known[number - 1] : NULL;
+}
+
+void cc_switch(struct cc *cc, const struct cc_ops *ops, nsec now)
+{
+	*cc = (struct cc){ .ops = ops, .mss = cc->mss, .cwnd = cc->cwnd, .ssthresh = cc->ssthresh };
+	ops->start(cc, now);
 }
 
 void cc_start(struct cc *cc, const struct cc_ops *ops, uint32_t mss, uint32_t window, nsec now)

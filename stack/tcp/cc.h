@@ -45,6 +45,11 @@ extern const struct cc_ops cc_newreno, cc_cubic;
 /* By name; NULL name: the default. NULL: there is no such control. */
 const struct cc_ops *cc_find(const char *name);
 
+/* By enum ep_congestion. NULL: there is none. */
+const struct cc_ops *cc_number(unsigned number);
+/* Another algorithm goes on with the same window. */
+void cc_switch(struct cc *, const struct cc_ops *, nsec now);
+
 /* A connection of this segment size begins; window is the initial one in bytes (RFC 6928). */
 void cc_start(struct cc *, const struct cc_ops *, uint32_t mss, uint32_t window, nsec now);
 

@@ -180,7 +180,7 @@ void conn_established(struct tcp_conn *c)
 	if (c->syn_retransmitted && c->rtt.srtt == 0 && c->rtt.rto < 3 * NSEC_PER_SEC)
 		c->rtt.rto = 3 * NSEC_PER_SEC;
 	c->retransmits = c->backoff = 0;
-	cc_start(&c->cc, c->stack->tcp->cc, c->snd_mss, window, c->stack->now);
+	cc_start(&c->cc, conn_congestion(c), c->snd_mss, window, c->stack->now);
 	c->send_base = c->iss + 1 - c->ep->send.tail;
 	c->receive_base = c->irs + 1 - c->ep->receive.head;
 	/* So that the loss of the very first segment can enter fast retransmit (RFC 6582 3.2). */

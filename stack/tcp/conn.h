@@ -26,6 +26,7 @@ struct tcp_options {
 	uint16_t max_segment;              /* 0: as the path allows */
 	uint16_t defer_accept;             /* seconds */
 	uint8_t keep_count, syn_count;     /* 0: the stack's */
+	uint8_t congestion;                /* enum ep_congestion; 0: the stack's */
 	bool nodelay, cork;
 };
 
@@ -162,6 +163,13 @@ static inline struct tcp_conn *conn_of(const struct endpoint *ep)
 static inline const struct tcp_settings *settings_of(const struct tcp_conn *c)
 {
 	return &c->stack->config.tcp;
+}
+
+static inline const struct cc_ops *conn_congestion(const struct tcp_conn *c)
+{
+	unsigned own = c->socket.options.congestion;
+
+	return own ? cc_number(own) : c->stack->tcp->cc;
 }
 
 /* The sequence number behind the last byte that the program has queued. */

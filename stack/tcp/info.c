@@ -54,7 +54,7 @@ void info_conn(const struct tcp_conn *c, struct ep_info *i)
 	i->retransmitted_total = c->retransmitted_total;
 	i->reorder_seen = c->reordered;
 	i->path_mtu = c->path.mtu;
-	i->cc = "";
+	i->cc = conn_congestion(c)->name;
 	if (conn_synchronised(c)) {
 		i->bytes_sent = c->bytes_acked + (c->snd_max - c->snd_una) + c->bytes_retransmitted;
 		fill_transfer(c, i);

@@ -87,6 +87,18 @@ static int set_number(uint32_t *to, int64_t value)
 	return 0;
 }
 
+static int set_congestion(const struct endpoint *ep, struct tcp_options *o, int64_t value)
+{
+	struct tcp_conn *c = conn_or_null(ep);
+
+	if (value < 1 || value >= EP_CC_END)
+		return -ENOENT;
+	o->congestion = (uint8_t)value;
+	if (c && conn_synchronised(c) && c->cc.ops != conn_congestion(c))
+		cc_switch(&c->cc, conn_congestion(c), c->stack->now);
+	return 0;
+}
+
 int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, int64_t value)
 {
 	struct tcp_socket *socket = ep->tcp;
@@ -131,6 +143,8 @@ int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, 
 		return set_number(&o->notsent_low, value);
 	case EP_WINDOW_CLAMP:
 		return set_number(&o->window_clamp, value);
+	case EP_CONGESTION:
+		return set_congestion(ep, o, value);
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -182,6 +196,10 @@ int tcp_option_get(struct stack *s, struct endpoint *ep, enum ep_option option, 
 		return 0;
 	case EP_WINDOW_CLAMP:
 		*value = o->window_clamp;
+		return 0;
+	case EP_CONGESTION:
+		for (*value = 1; (o->congestion ? *value != o->congestion : cc_number((unsigned)*value) != s->tcp->cc); ++*value)
+			continue;
 		return 0;
 	default:
 		return -ENOPROTOOPT;

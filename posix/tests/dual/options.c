@@ -211,6 +211,31 @@ TEST(tcp_info_knows_the_state)
 	EQUAL(TCP_CLOSE_WAIT, info.tcpi_state);
 }
 
+static void is_congestion(int s, const char *wanted)
+{
+	char name[16] = "";
+	socklen_t n = sizeof(name);
+
+	EQUAL(0, getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &n));
+	/* Linux calls by "reno" what RFC 6582 calls NewReno, and so may a program here. */
+	CHECK(strcmp(name, wanted) == 0 || (strcmp(wanted, "reno") == 0 && strcmp(name, "newreno") == 0));
+}
+
+TEST(congestion_control_is_chosen_for_each_socket)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), p[2];
+
+	EQUAL(0, setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	is_congestion(s, "reno");
+	FAILS(ENOENT, setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "nosuch", 6));
+	is_congestion(s, "reno");
+	tcp_pair(p);
+	EQUAL(0, setsockopt(p[0], IPPROTO_TCP, TCP_CONGESTION, "cubic", 5));
+	is_congestion(p[0], "cubic");
+	EQUAL(0, setsockopt(p[0], IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	is_congestion(p[0], "reno");
+}
+
 TEST(errors)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), value = 1;

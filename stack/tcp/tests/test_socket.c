@@ -94,6 +94,7 @@ static void options_are_kept_and_inherited(void **state)
 		{ EP_LINGER2, 20, 60, 0 },
 		{ EP_NOTSENT_LOWAT, 4096, 0, -1 },
 		{ EP_WINDOW_CLAMP, 20000, 0, -1 },
+		{ EP_CONGESTION, EP_CC_NEWRENO, EP_CC_CUBIC, 0 },
 	};
 	struct harness_host *h = harness_host_new(1, NULL, 0);
 	struct harness_peer p = { .seq = 1000, .port = 5000, .window = 100 };
