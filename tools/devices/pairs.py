@@ -66,6 +66,16 @@ class Pair:
                                os.path.join(self.folder, "tcpdump.log"))
         self.tcpdump.said("listening on")
 
+    def again(self):
+        """Makes the device anew, after it was deleted."""
+        one, two = self.light.space, self.peer.space
+        if one is two:
+            one.ip("tuntap", "add", "dev", self.peer.interface, "mode", "tap", "multi_queue", "vnet_hdr")
+        else:
+            veth(one, self.light.interface, two, self.peer.interface, offloads=False, mtu=self.mtu, index=self.index)
+        two.ip("addr", "add", "%s/%d" % (PEER, PREFIX), "dev", self.peer.interface)
+        two.ip("link", "set", self.peer.interface, "up")
+
     def keep(self, target):
         """Logs and frames into a folder that stays."""
         os.makedirs(target, exist_ok=True)

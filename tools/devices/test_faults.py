@@ -40,7 +40,7 @@ def works(pair):
     for end, other in ((pair.light, pair.peer), (pair.peer, pair.light)):
         address = other.echo()
         wait_until("%s reaches %s" % (end.name, other.name), lambda e=end, a=address: e.run(
-            PYTHON, PROGRAM, "udp-ask", *map(str, a), "100", str(min(3000, pair.longest)), check=False).returncode == 0, 60)
+            "env", "PATIENCE=2", PYTHON, PROGRAM, "udp-ask", *map(str, a), "100", str(min(3000, pair.longest)), check=False).returncode == 0, 60)
 
 
 @each_backend
@@ -89,10 +89,11 @@ def test_a_link_that_flaps_keeps_its_connections(own, backend, tmp_path):
     flag.write_text("")
     trickle = pair.light.start_peer("trickle", "tcp-trickle", *pair.peer.tcp(), flag)
     trickle.said("^connected")
-    for _ in range(10):
-        pair.peer.space.ip("link", "set", pair.peer.interface, "down")
+    for number in range(12):
+        end = pair.light if number % 3 == 2 else pair.peer
+        end.space.ip("link", "set", end.interface, "down")
         time.sleep(0.03)
-        pair.peer.space.ip("link", "set", pair.peer.interface, "up")
+        end.space.ip("link", "set", end.interface, "up")
         time.sleep(0.07)
     works(pair)
     flag.unlink()
@@ -101,13 +102,17 @@ def test_a_link_that_flaps_keeps_its_connections(own, backend, tmp_path):
 
 
 @each_backend
-def test_an_interface_that_is_deleted_leaves_a_daemon_that_says_so(own, backend):
+def test_an_interface_that_is_deleted_is_told_of_and_used_again_when_it_is_back(own, backend):
+    """Used again by all but DPDK, whose drivers hold on to the old one."""
     pair = own(backend)
     works(pair)
     pair.light.space.ip("link", "del", pair.light.interface)
     wait_until("the log tells of it", lambda: re.search("light0.*(gone|deleted)|the link is down", pair.daemon.log()))
     assert pair.daemon.ask("status")["pid"] > 0
     pair.light.peer("udp-flood", PEER, 7101, 0.2, 100)
+    if not backend.startswith("dpdk"):
+        pair.again()
+        works(pair)
     ends_clean(pair.daemon)
 
 
