@@ -88,38 +88,77 @@ def cubic_by_default():
             run(["sysctl", "-qw", "%s=%s" % (name, value)])
 
 
-class Veth:
-    """Two network namespaces of ours, joined by a veth pair: the kernel's own stack on both ends."""
+class Spaces:
+    """Network namespaces of ours, gone with down(). Without IPv6, so that nothing speaks there unasked."""
 
-    def __init__(self, name, server, client, offloads):
-        self.spaces = {"server": "lb-%s-s-%d" % (name, os.getpid()), "client": "lb-%s-c-%d" % (name, os.getpid())}
-        self.addresses = {"server": server, "client": client}
-        self.offloads = offloads
+    def __init__(self):
         self.made = []
 
-    def up(self):
+    def add(self, *names):
         with cubic_by_default():
-            for space in self.spaces.values():
-                run(["ip", "netns", "add", space])
-                self.made.append(space)
+            for name in names:
+                run(["ip", "netns", "add", name])
+                self.made.append(name)
+                run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+                     "net.ipv6.conf.default.disable_ipv6=1"])
+                run(["ip", "-n", name, "link", "set", "lo", "up"])
+
+    def down(self):
+        for name in self.made:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+        self.made = []
+
+    def ready(self):
+        """Once the server's end is served."""
+
+
+class Veth(Spaces):
+    """Two network namespaces of ours, joined by a veth pair. A side without an address is not the kernel's. Offloads are on, or those named
+    are off on both ends."""
+    ALL = ("tso", "gso", "gro", "tx", "rx")
+
+    def __init__(self, name, server, client, offloads, off=ALL):
+        super().__init__()
+        self.spaces = {"server": "lb-%s-s-%d" % (name, os.getpid()), "client": "lb-%s-c-%d" % (name, os.getpid())}
+        self.addresses = {"server": server, "client": client}
+        self.off = () if offloads else off
+
+    def up(self):
+        self.add(*self.spaces.values())
         run(["ip", "link", "add", "veth0", "netns", self.spaces["server"], "type", "veth",
              "peer", "name", "veth0", "netns", self.spaces["client"]])
         for side, space in self.spaces.items():
-            run(["ip", "-n", space, "addr", "add", self.addresses[side] + "/24", "dev", "veth0"])
-            run(["ip", "-n", space, "link", "set", "lo", "up"])
+            if self.addresses[side] is not None:
+                run(["ip", "-n", space, "addr", "add", self.addresses[side] + "/24", "dev", "veth0"])
             run(["ip", "-n", space, "link", "set", "veth0", "up"])
-            if not self.offloads:
-                run(["ip", "netns", "exec", space, "ethtool", "-K", "veth0", "tso", "off", "gso", "off", "gro", "off",
-                     "tx", "off", "rx", "off"])
+            if self.off:
+                run(["ip", "netns", "exec", space, "ethtool", "-K", "veth0"] + [x for name in self.off for x in (name, "off")])
 
     def congestion_control(self):
         return run(["ip", "netns", "exec", self.spaces["server"], "sysctl", "-n",
                     "net.ipv4.tcp_congestion_control"]).strip()
 
+    def mac(self, side):
+        with_link = run(["ip", "-n", self.spaces[side], "-o", "link", "show", "veth0"])
+        return with_link.split("link/ether ")[1].split()[0]
+
     def prefix(self, side):
         return ["ip", "netns", "exec", self.spaces[side]]
 
-    def down(self):
-        for space in self.made:
-            subprocess.run(["ip", "netns", "del", space], check=False)
-        self.made = []
+
+class Space(Spaces):
+    """One namespace, in which the server makes the device veth0 (TAP); the kernel gets its end."""
+
+    def __init__(self, name, client):
+        super().__init__()
+        self.name, self.client = "lb-%s-%d" % (name, os.getpid()), client
+
+    def up(self):
+        self.add(self.name)
+
+    def ready(self):
+        run(["ip", "-n", self.name, "addr", "add", self.client + "/24", "dev", "veth0"])
+        run(["ip", "-n", self.name, "link", "set", "veth0", "up"])
+
+    def prefix(self, side):
+        return ["ip", "netns", "exec", self.name]
