@@ -4,32 +4,32 @@
 #include "afxdp.h"
 
 #include <errno.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "afxdp_rss.h"
 #include "afxdp_watch.h"
 #include "netif.h"
 
 #define LOOK_CALLS 256u      /* calls of receive between two looks at the clock */
 #define LOOK_MS 100u
+#define EVENTS 8
+#define COPIES 16u           /* at most in one call */
 #define PACKETS_MIN 64u
 #define PACKETS_MAX (1u << 20)
 #define DRAIN_MS 100
 #define BUSY_TRIES 40        /* of 5 ms: the socket of a process that has just died leaves its queue a little later */
 
-enum { EVENT_SOCKET, EVENT_WATCH, EVENT_TIMER };
+enum { EVENT_SOCKET, EVENT_WATCH, EVENT_TIMER, EVENT_COPIES };
 
 static struct afxdp_queue *queue_of(struct link *l)
 {
@@ -41,35 +41,85 @@ static struct afxdp *afxdp_of(struct device *d)
 	return (struct afxdp *)(void *)d;
 }
 
+struct copies {
+	struct afxdp_queue *queue;
+	struct pkt **out;
+	unsigned count;
+};
+
+static void take_copy(void *context, const uint8_t *frame, uint32_t bytes)
+{
+	struct copies *c = context;
+	struct pkt *p = afxdp_queue_copy(&c->queue->link, frame, bytes);
+
+	if (p)
+		c->out[c->count++] = p;
+	else
+		c->queue->copies_lost++;
+}
+
+static unsigned receive_copies(struct afxdp_queue *q, struct pkt **out, unsigned n)
+{
+	struct copies c = { q, out, 0 };
+
+	q->copies = afxdp_program_take(q->device->program, take_copy, &c, n < COPIES ? n : COPIES);
+	return c.count;
+}
+
 static unsigned link_receive(struct link *l, struct pkt **out, unsigned n)
 {
 	struct afxdp_queue *q = queue_of(l);
+	unsigned copies = 0;
 
-	if (++q->looks % LOOK_CALLS == 0 && afxdp_now() - q->looked >= LOOK_MS)
-		afxdp_look(q);
-	return q->socket ? afxdp_queue_receive(l, out, n) : 0;
+	if (++q->looks % LOOK_CALLS == 0) {
+		q->copies = q->number == 0;
+		if (afxdp_now() - q->looked >= LOOK_MS)
+			afxdp_look(q);
+	}
+	if (q->copies && q->sockets && n > 0)
+		copies = receive_copies(q, out, n);
+	return copies + (q->sockets ? afxdp_queue_receive(l, out + copies, n - copies) : 0);
 }
 
-/* What has to be polled for while frames wait to be sent: nothing wakes when the kernel would take them. */
+static void take_event(struct afxdp_queue *q, const struct epoll_event *e, bool *look)
+{
+	uint64_t ticks;
+
+	switch (e->data.u32) {
+	case EVENT_COPIES:
+		q->copies = true;
+		break;
+	case EVENT_TIMER:
+		*look = true;
+		(void)!read(q->timer, &ticks, sizeof(ticks));
+		break;
+	case EVENT_WATCH:
+		*look = true;
+		break;
+	default:
+		*look |= (e->events & (EPOLLERR | EPOLLHUP)) != 0;
+	}
+}
+
+/* What has to be polled for while frames wait to be sent, or no packet is left to receive into: nothing wakes when the kernel would
+ * take them, or has sent some. */
 static int link_arm(struct link *l)
 {
 	struct afxdp_queue *q = queue_of(l);
-	struct epoll_event e[3];
+	struct epoll_event e[EVENTS];
 	bool look = false;
-	uint64_t ticks;
 	int n;
 
-	n = epoll_wait(q->epoll, e, 3, 0);
-	for (int i = 0; i < n; i++) {
-		look |= e[i].data.u32 != EVENT_SOCKET || e[i].events & (EPOLLERR | EPOLLHUP);
-		if (e[i].data.u32 == EVENT_TIMER && read(q->timer, &ticks, sizeof(ticks)) < 0)
-			look = true;
-	}
+	n = epoll_wait(q->epoll, e, EVENTS, 0);
+	for (int i = 0; i < n; i++)
+		take_event(q, &e[i], &look);
 	if (look)
 		afxdp_look(q);
-	if (q->socket && q->owed)
+	if (q->sockets && q->owed)
 		afxdp_queue_kick(q);
-	return q->owed && l->up ? -1 : q->epoll;
+	if (q->sockets && q->starved)
+		afxdp_queue_feed(q);
+	return (q->owed || q->starved) && l->up ? -1 : q->epoll;
 }
 
 #define OF_QUEUE(field) { #field, offsetof(struct afxdp_queue, field) }
@@ -78,7 +128,7 @@ static const struct {
 	size_t offset;
 } queue_counters[] = {
 	OF_QUEUE(kicks), OF_QUEUE(kicks_again), OF_QUEUE(rx_gathered), OF_QUEUE(rx_lost), OF_QUEUE(rx_bad),
-	OF_QUEUE(tx_refused), { "sockets_opened", offsetof(struct afxdp_queue, opened) },
+	OF_QUEUE(tx_refused), OF_QUEUE(copies_lost), { "sockets_opened", offsetof(struct afxdp_queue, opened) },
 };
 static const char *const socket_counters[] = {
 	"xdp_rx_dropped", "xdp_rx_invalid", "xdp_tx_invalid", "xdp_rx_ring_full", "xdp_fill_ring_empty", "xdp_tx_ring_empty",
@@ -89,18 +139,19 @@ _Static_assert(sizeof(struct xdp_statistics) == SOCKET_COUNTERS * sizeof(__u64),
 
 static bool device_counter(struct afxdp *d, unsigned i, struct link_counter *out)
 {
-	static const char *const names[] = { "program_taken", "program_passed", "program_no_socket", "program_lost",
-		"program_attached", "interface_lost", "driver_xdp", "zero_copy" };
+	static const char *const names[] = { "program_taken", "program_passed", "program_no_socket", "program_copied",
+		"program_copy_lost", "program_lost", "program_attached", "interface_lost", "driver_xdp", "zero_copy",
+		"device_queues" };
 	struct afxdp_program_counts c = { 0 };
 
 	if (i >= sizeof(names) / sizeof(names[0]))
 		return false;
 	snprintf(out->name, sizeof(out->name), "%s", names[i]);
-	if (i < 3)
+	if (i < sizeof(c) / sizeof(uint64_t))
 		afxdp_program_counts(d->program, &c);
 	pthread_mutex_lock(&d->lock);
-	out->value = (const uint64_t[]){ c.taken, c.passed, c.no_socket, d->program_lost, d->program_attached,
-		d->interface_lost, !d->generic, d->queue[0]->zero_copy }[i];
+	out->value = (const uint64_t[]){ c.taken, c.passed, c.no_socket, c.copied, c.copy_lost, d->program_lost,
+		d->program_attached, d->interface_lost, !d->generic, d->queue[0]->zero_copy, d->channels }[i];
 	pthread_mutex_unlock(&d->lock);
 	return true;
 }
@@ -156,7 +207,7 @@ static uint32_t device_outstanding(struct device *device)
 	for (unsigned i = 0; i < device->queues; i++) {
 		struct afxdp_queue *q = d->queue[i];
 
-		if (q->socket && q->owed)
+		if (q->sockets && q->owed)
 			afxdp_queue_kick(q);
 		afxdp_queue_reap(q);
 		n += q->held + q->tx_packets;
@@ -207,16 +258,6 @@ static const struct device_ops device_ops = {
 	.close = device_close,
 };
 
-/* Receive queues that the interface has; 0: it does not say. */
-static unsigned channels(const char *interface, int fd)
-{
-	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };
-	struct ifreq r = { .ifr_data = (char *)&c };
-
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
-	return ioctl(fd, SIOCETHTOOL, &r) == 0 ? c.rx_count + c.combined_count : 0;
-}
-
 /* Pages of a UMEM are locked: without CAP_IPC_LOCK that counts. If it cannot be raised, xsk_umem__create says so. */
 static void raise_memlock(const struct afxdp *d)
 {
@@ -237,6 +278,7 @@ static int make_queue(struct afxdp *d, unsigned number, char why[DEVICE_WHY])
 {
 	struct afxdp_queue *q = calloc(1, sizeof(*q));
 	struct epoll_event watch = { .events = EPOLLIN, .data.u32 = EVENT_WATCH };
+	struct epoll_event copies = { .events = EPOLLIN, .data.u32 = EVENT_COPIES };
 	struct epoll_event timer = { .events = EPOLLIN, .data.u32 = EVENT_TIMER };
 	int error;
 
@@ -254,6 +296,8 @@ static int make_queue(struct afxdp *d, unsigned number, char why[DEVICE_WHY])
 	error = q->watch < 0 ? q->watch : q->epoll < 0 || q->timer < 0 ? -errno : 0;
 	if (!error && (epoll_ctl(q->epoll, EPOLL_CTL_ADD, q->watch, &watch) != 0
 			|| epoll_ctl(q->epoll, EPOLL_CTL_ADD, q->timer, &timer) != 0))
+		error = -errno;
+	if (!error && number == 0 && epoll_ctl(q->epoll, EPOLL_CTL_ADD, afxdp_program_copies(d->program), &copies) != 0)
 		error = -errno;
 	if (!error)
 		error = afxdp_queue_prepare(q, &d->wanted);
@@ -329,16 +373,15 @@ static int open_queues(struct afxdp *d, char why[DEVICE_WHY])
 		return fd;
 	}
 	error = choose_mtu(d, fd, why);
-	have = channels(d->interface, fd);
+	have = d->channels = afxdp_channels(d, fd);
+	if (!error)
+		afxdp_rss_read(fd, d->interface, d->device.queues, &d->device.rss);
 	close(fd);
 	if (error)
 		return error;
 	if (have && have < d->device.queues) {
-		afxdp_log(d, "%s has %u queues, %u were asked for", d->interface, have, d->device.queues);
+		afxdp_log(d, "%s has %u queue%s, %u were asked for", d->interface, have, have > 1 ? "s" : "", d->device.queues);
 		d->device.queues = have;
-	} else if (have > d->device.queues) {
-		afxdp_log(d, "%s has %u receive queues, %u served here: what comes by the others never reaches Light; as many "
-			"queues here, or ethtool -L", d->interface, have, d->device.queues);
 	}
 	error = afxdp_program_new(&d->program, d->wanted.pieces, why);
 	for (i = 0; !error && i < d->device.queues; i++)

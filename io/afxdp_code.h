@@ -8,7 +8,7 @@
 
 #include "stack/base/check.h"
 
-#define CODE_INSTRUCTIONS 192u
+#define CODE_INSTRUCTIONS 256u
 #define CODE_LABELS 24u
 #define CODE_JUMPS 64u
 

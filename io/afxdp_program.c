@@ -1,172 +1,34 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The program, instruction by instruction, and its maps: addresses and VLANs that are ours (hashes: the key is the answer), settings,
- * a socket for each queue, counters for each CPU. XDP can give a frame to one side only, so ARP comes to Light exactly if
- * it speaks of an address of Light's, as target or as sender. */
+/* The program's maps (addresses and VLANs that are ours, settings, a socket for each queue, counters for each CPU, a ring of copied
+ * frames), and where it is attached. Its instructions: afxdp_filter.c. */
 #include "afxdp_program.h"
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "afxdp_code.h"
+#include "afxdp_filter.h"
 
 #define CPUS 1024
-#define SOCKETS 256u     /* queues of an interface whose number a socket may have */
+#define SOCKETS 256u          /* queues of an interface whose number a socket may have */
+#define COPIES (256u << 10)   /* bytes: 170 frames */
 
-enum { COUNT_TAKEN, COUNT_PASSED, COUNT_NO_SOCKET, COUNTS };
-enum { L_UNTAGGED, L_ARP, L_OURS, L_NO_SOCKET, L_PASS, L_COUNTED /* and one more a count */ };
 
 struct afxdp_program {
 	int fd, link;              /* -1: none */
-	int sockets, addresses, vlans, settings, counts;
+	struct afxdp_filter maps;
+	struct ring_buffer *copies;
+	afxdp_copy_taken taken;    /* while copies are taken */
+	void *context;
+	unsigned room;
 	int cpus;
 	struct afxdp_wanted wanted;
 };
-
-enum { R0 = BPF_REG_0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
-/* What the registers that calls leave alone hold: */
-enum { CONTEXT = R6, PACKET = R7, END = R8, TYPE = R9, STACK = R10 };
-enum { KEY = -4, INDEX = -8, OFFSET = -12 };  /* words of the program's own stack; OFFSET: of PACKET in the frame */
-
-/* Leaves to the kernel what has no `bytes` more bytes at PACKET. The verifier insists, too. */
-static void within(struct code *c, int bytes)
-{
-	code_move(c, R2, PACKET);
-	code_compute(c, BPF_ADD, R2, bytes);
-	code_jump_if_reg(c, BPF_JGT, R2, END, L_PASS);
-}
-
-/* R0: the value of the key at STACK + slot, or 0. */
-static void lookup(struct code *c, int map, int slot)
-{
-	code_move(c, R2, STACK);
-	code_compute(c, BPF_ADD, R2, slot);
-	code_map(c, R1, map);
-	code_call(c, BPF_FUNC_map_lookup_elem);
-}
-
-/* R0: not 0 if the address at PACKET + offset is ours. */
-static void lookup_address(struct code *c, const struct afxdp_program *p, int offset)
-{
-	code_load(c, BPF_W, R2, PACKET, offset);
-	code_store(c, BPF_W, STACK, KEY, R2);
-	lookup(c, p->addresses, KEY);
-}
-
-static void count(struct code *c, const struct afxdp_program *p, int index)
-{
-	unsigned counted = L_COUNTED + (unsigned)index;
-
-	code_store_value(c, BPF_W, STACK, INDEX, index);
-	lookup(c, p->counts, INDEX);
-	code_jump_if(c, BPF_JEQ, R0, 0, counted);
-	code_load(c, BPF_DW, R1, R0, 0);
-	code_compute(c, BPF_ADD, R1, 1);
-	code_store(c, BPF_DW, R0, 0, R1);
-	code_label(c, counted);
-}
-
-/* PACKET moves behind the Ethernet header, TYPE is what follows it; tagged frames of others' VLANs leave. */
-static void write_ethernet(struct code *c, const struct afxdp_program *p)
-{
-	code_move(c, CONTEXT, R1);
-	code_load(c, BPF_W, PACKET, CONTEXT, offsetof(struct xdp_md, data));
-	code_load(c, BPF_W, END, CONTEXT, offsetof(struct xdp_md, data_end));
-	within(c, 14);
-	code_load(c, BPF_H, TYPE, PACKET, 12);
-	code_compute(c, BPF_ADD, PACKET, 14);
-	code_store_value(c, BPF_W, STACK, OFFSET, 14);
-	code_jump_if(c, BPF_JNE, TYPE, htons(0x8100), L_UNTAGGED);
-	within(c, 4);
-	code_load(c, BPF_H, R2, PACKET, 0);
-	code_from_network16(c, R2);
-	code_compute(c, BPF_AND, R2, 0xfff);
-	code_store(c, BPF_W, STACK, KEY, R2);
-	code_load(c, BPF_H, TYPE, PACKET, 2);
-	code_compute(c, BPF_ADD, PACKET, 4);
-	code_store_value(c, BPF_W, STACK, OFFSET, 18);
-	lookup(c, p->vlans, KEY);
-	code_jump_if(c, BPF_JEQ, R0, 0, L_PASS);
-	code_label(c, L_UNTAGGED);
-}
-
-/* By destination alone, so that all fragments come, and ICMP errors; or UDP to port 68, if asked for. */
-static void write_ip4(struct code *c, const struct afxdp_program *p)
-{
-	within(c, 20);
-	lookup_address(c, p, 16);
-	code_jump_if(c, BPF_JNE, R0, 0, L_OURS);
-	code_store_value(c, BPF_W, STACK, INDEX, 0);
-	lookup(c, p->settings, INDEX);
-	code_jump_if(c, BPF_JEQ, R0, 0, L_PASS);
-	code_load(c, BPF_W, R1, R0, 0);
-	code_jump_if(c, BPF_JEQ, R1, 0, L_PASS);
-	code_load(c, BPF_B, R2, PACKET, 9);
-	code_jump_if(c, BPF_JNE, R2, 17, L_PASS);
-	code_load(c, BPF_H, R2, PACKET, 6);
-	code_compute(c, BPF_AND, R2, htons(0x1fff));    /* a fragment but the first has no ports */
-	code_jump_if(c, BPF_JNE, R2, 0, L_PASS);
-	/* A pointer moved by the header's length would need CAP_PERFMON; this helper does not. */
-	code_load(c, BPF_B, R2, PACKET, 0);
-	code_compute(c, BPF_AND, R2, 15);
-	code_compute(c, BPF_LSH, R2, 2);
-	code_load(c, BPF_W, R1, STACK, OFFSET);
-	code_add(c, R2, R1);
-	code_compute(c, BPF_ADD, R2, 2);                /* the destination port */
-	code_move(c, R1, CONTEXT);
-	code_move(c, R3, STACK);
-	code_compute(c, BPF_ADD, R3, KEY);
-	code_set(c, R4, 2);
-	code_call(c, BPF_FUNC_xdp_load_bytes);
-	code_jump_if(c, BPF_JNE, R0, 0, L_PASS);
-	code_load(c, BPF_H, R2, STACK, KEY);
-	code_jump_if(c, BPF_JNE, R2, htons(68), L_PASS);
-	code_jump(c, L_OURS);
-}
-
-/* RFC 826, Ethernet and IPv4. Target: questions and answers to us. Sender: somebody claims our address (RFC 5227). */
-static void write_arp(struct code *c, const struct afxdp_program *p)
-{
-	within(c, 28);
-	code_load(c, BPF_W, R2, PACKET, 0);
-	code_jump_if(c, BPF_JNE, R2, (int)htonl(0x00010800), L_PASS);
-	code_load(c, BPF_H, R2, PACKET, 4);
-	code_jump_if(c, BPF_JNE, R2, htons(0x0604), L_PASS);
-	lookup_address(c, p, 24);
-	code_jump_if(c, BPF_JNE, R0, 0, L_OURS);
-	lookup_address(c, p, 14);
-	code_jump_if(c, BPF_JEQ, R0, 0, L_PASS);
-}
-
-static void write_ends(struct code *c, const struct afxdp_program *p)
-{
-	code_label(c, L_OURS);
-	code_load(c, BPF_W, R2, CONTEXT, offsetof(struct xdp_md, rx_queue_index));
-	code_store(c, BPF_W, STACK, KEY, R2);
-	lookup(c, p->sockets, KEY);
-	code_jump_if(c, BPF_JEQ, R0, 0, L_NO_SOCKET);
-	count(c, p, COUNT_TAKEN);
-	code_map(c, R1, p->sockets);
-	code_load(c, BPF_W, R2, STACK, KEY);
-	code_set(c, R3, XDP_PASS);                      /* if the socket has gone meanwhile */
-	code_call(c, BPF_FUNC_redirect_map);
-	code_leave(c);
-	code_label(c, L_NO_SOCKET);
-	count(c, p, COUNT_NO_SOCKET);
-	code_set(c, R0, XDP_PASS);
-	code_leave(c);
-	code_label(c, L_PASS);
-	count(c, p, COUNT_PASSED);
-	code_set(c, R0, XDP_PASS);
-	code_leave(c);
-}
 
 static int load(struct afxdp_program *p, bool fragments)
 {
@@ -174,34 +36,43 @@ static int load(struct afxdp_program *p, bool fragments)
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = fragments ? BPF_F_XDP_HAS_FRAGS : 0,
 		.expected_attach_type = BPF_XDP);
 
-	code_start(&c);
-	write_ethernet(&c, p);
-	code_jump_if(&c, BPF_JEQ, TYPE, htons(0x0806), L_ARP);
-	code_jump_if(&c, BPF_JNE, TYPE, htons(0x0800), L_PASS);
-	write_ip4(&c, p);
-	code_label(&c, L_ARP);
-	write_arp(&c, p);
-	write_ends(&c, p);
-	code_finish(&c);
+	afxdp_filter_write(&c, &p->maps);
 	return bpf_prog_load(BPF_PROG_TYPE_XDP, "light", "BSD-3-Clause", c.insn, c.count, &options);
+}
+
+/* The library goes on until the ring is empty, or we say no. */
+static int take_copy(void *context, void *record, size_t bytes)
+{
+	struct afxdp_program *p = context;
+	const struct afxdp_copy *copy = record;
+
+	CHECK(bytes == sizeof(*copy) && copy->bytes <= AFXDP_COPY_MAX);
+	p->taken(p->context, copy->frame, copy->bytes);
+	return --p->room == 0 ? -ECANCELED : 0;
 }
 
 static int make_maps(struct afxdp_program *p)
 {
-	p->sockets = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "light_sockets", 4, 4, SOCKETS, NULL);
-	if (p->sockets < 0)
-		return p->sockets;
-	p->addresses = bpf_map_create(BPF_MAP_TYPE_HASH, "light_addresses", 4, 4, 64, NULL);
-	if (p->addresses < 0)
-		return p->addresses;
-	p->vlans = bpf_map_create(BPF_MAP_TYPE_HASH, "light_vlans", 4, 4, 64, NULL);
-	if (p->vlans < 0)
-		return p->vlans;
-	p->settings = bpf_map_create(BPF_MAP_TYPE_ARRAY, "light_settings", 4, 4, 1, NULL);
-	if (p->settings < 0)
-		return p->settings;
-	p->counts = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "light_counts", 4, 8, COUNTS, NULL);
-	return p->counts < 0 ? p->counts : 0;
+	p->maps.sockets = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "light_sockets", 4, 4, SOCKETS, NULL);
+	if (p->maps.sockets < 0)
+		return p->maps.sockets;
+	p->maps.addresses = bpf_map_create(BPF_MAP_TYPE_HASH, "light_addresses", 4, 4, 64, NULL);
+	if (p->maps.addresses < 0)
+		return p->maps.addresses;
+	p->maps.vlans = bpf_map_create(BPF_MAP_TYPE_HASH, "light_vlans", 4, 4, 64, NULL);
+	if (p->maps.vlans < 0)
+		return p->maps.vlans;
+	p->maps.settings = bpf_map_create(BPF_MAP_TYPE_ARRAY, "light_settings", 4, 4, 1, NULL);
+	if (p->maps.settings < 0)
+		return p->maps.settings;
+	p->maps.counts = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "light_counts", 4, 8, AFXDP_COUNTS, NULL);
+	if (p->maps.counts < 0)
+		return p->maps.counts;
+	p->maps.copies = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "light_copies", 0, 0, COPIES, NULL);
+	if (p->maps.copies < 0)
+		return p->maps.copies;
+	p->copies = ring_buffer__new(p->maps.copies, take_copy, p, NULL);
+	return p->copies ? 0 : -errno;
 }
 
 /* The key is all there is to know. What stays is never missing meanwhile. */
@@ -230,7 +101,7 @@ static uint64_t sum(const struct afxdp_program *p, uint32_t index)
 {
 	uint64_t values[CPUS], total = 0;
 
-	if (bpf_map_lookup_elem(p->counts, &index, values) != 0)
+	if (bpf_map_lookup_elem(p->maps.counts, &index, values) != 0)
 		return 0;
 	for (int i = 0; i < p->cpus; i++)
 		total += values[i];
@@ -316,7 +187,7 @@ uint32_t afxdp_program_link_id(const struct afxdp_program *p)
 
 int afxdp_program_socket(struct afxdp_program *p, unsigned queue, int fd)
 {
-	return bpf_map_update_elem(p->sockets, &queue, &fd, BPF_ANY);
+	return bpf_map_update_elem(p->maps.sockets, &queue, &fd, BPF_ANY);
 }
 
 int afxdp_program_want(struct afxdp_program *p, const struct afxdp_wanted *w)
@@ -327,31 +198,48 @@ int afxdp_program_want(struct afxdp_program *p, const struct afxdp_wanted *w)
 
 	if (w->addresses > 64 || w->vlan_count > 64)
 		return -E2BIG;
-	error = want_keys(p->addresses, w->ip4, w->addresses, p->wanted.ip4, p->wanted.addresses);
+	error = want_keys(p->maps.addresses, w->ip4, w->addresses, p->wanted.ip4, p->wanted.addresses);
 	for (i = 0; i < w->vlan_count; i++)
 		now[i] = w->vlans[i];
 	for (i = 0; i < p->wanted.vlan_count; i++)
 		before[i] = p->wanted.vlans[i];
 	if (!error)
-		error = want_keys(p->vlans, now, w->vlan_count, before, p->wanted.vlan_count);
+		error = want_keys(p->maps.vlans, now, w->vlan_count, before, p->wanted.vlan_count);
 	if (!error)
-		error = bpf_map_update_elem(p->settings, &index, &dhcp, BPF_ANY);
+		error = bpf_map_update_elem(p->maps.settings, &index, &dhcp, BPF_ANY);
 	p->wanted = *w;
 	return error;
 }
 
 void afxdp_program_counts(const struct afxdp_program *p, struct afxdp_program_counts *c)
 {
-	c->taken = sum(p, COUNT_TAKEN);
-	c->passed = sum(p, COUNT_PASSED);
-	c->no_socket = sum(p, COUNT_NO_SOCKET);
+	c->taken = sum(p, AFXDP_COUNT_TAKEN);
+	c->passed = sum(p, AFXDP_COUNT_PASSED);
+	c->no_socket = sum(p, AFXDP_COUNT_NO_SOCKET);
+	c->copied = sum(p, AFXDP_COUNT_COPIED);
+	c->copy_lost = sum(p, AFXDP_COUNT_COPY_LOST);
+}
+
+int afxdp_program_copies(const struct afxdp_program *p)
+{
+	return p->maps.copies;
+}
+
+bool afxdp_program_take(struct afxdp_program *p, afxdp_copy_taken taken, void *context, unsigned n)
+{
+	p->taken = taken;
+	p->context = context;
+	p->room = n;
+	return ring_buffer__consume(p->copies) < 0;
 }
 
 void afxdp_program_free(struct afxdp_program *p)
 {
-	int fds[] = { p->fd, p->sockets, p->addresses, p->vlans, p->settings, p->counts };
+	int fds[] = { p->fd, p->maps.sockets, p->maps.addresses, p->maps.vlans, p->maps.settings, p->maps.counts,
+		p->maps.copies };
 
 	afxdp_program_detach(p);
+	ring_buffer__free(p->copies);
 	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -367,7 +255,8 @@ int afxdp_program_new(struct afxdp_program **out, bool fragments, char why[DEVIC
 		snprintf(why, DEVICE_WHY, "no memory");
 		return -ENOMEM;
 	}
-	p->fd = p->link = p->sockets = p->addresses = p->vlans = p->settings = p->counts = -1;
+	p->fd = p->link = -1;
+	p->maps = (struct afxdp_filter){ -1, -1, -1, -1, -1, -1 };
 	p->cpus = libbpf_num_possible_cpus();
 	error = p->cpus < 0 ? p->cpus : p->cpus > CPUS ? -E2BIG : make_maps(p);
 	if (!error) {

@@ -13,6 +13,8 @@ struct afxdp_program_counts {
 	uint64_t taken;      /* redirected to a socket */
 	uint64_t passed;     /* left to the kernel */
 	uint64_t no_socket;  /* ours, but on a queue without a socket: left to the kernel */
+	uint64_t copied;     /* concern both: left to the kernel, and a copy taken */
+	uint64_t copy_lost;  /* no room for the copy, or too long for one */
 };
 
 /* fragments: frames may come in several pieces (multi-buffer XDP, Linux 5.18). 0, or -errno and a sentence in why. */
@@ -34,5 +36,11 @@ uint32_t afxdp_program_link_id(const struct afxdp_program *);
 int afxdp_program_socket(struct afxdp_program *, unsigned queue, int fd);
 int afxdp_program_want(struct afxdp_program *, const struct afxdp_wanted *);
 void afxdp_program_counts(const struct afxdp_program *, struct afxdp_program_counts *);
+
+/* Copies of frames that the kernel keeps: readable when there are some. */
+int afxdp_program_copies(const struct afxdp_program *);
+typedef void (*afxdp_copy_taken)(void *context, const uint8_t *frame, uint32_t bytes);
+/* At most n > 0 of them, of one thread; whether there may be more. */
+bool afxdp_program_take(struct afxdp_program *, afxdp_copy_taken, void *context, unsigned n);
 
 #endif

@@ -1,36 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Four rings (Documentation/networking/af_xdp.rst): fill and rx carry frames in, tx and completion carry them out. The kernel
- * never gets more packets than rx_target to fill and `ring` to send, so that no ring but tx can be full, and half of the packets
- * stay for borrowing. In copy mode the kernel sends inside sendto(): one call a burst, repeated if it stopped early. */
+/* The rings (Documentation/networking/af_xdp.rst): fill and rx carry frames in, a pair for each socket; tx and completion of the first
+ * socket carry them out. The kernel never gets more packets than rx_target to fill and `ring` to send, so that no ring but tx can
+ * be full, and never so many to send that none are left to receive into: half of the packets stay for borrowing. In copy mode the
+ * kernel sends inside sendto(): one call a burst, repeated if it stopped early. */
 #include "afxdp_queue.h"
 
-#include <errno.h>
 #include <linux/if_xdp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "stack/base/check.h"
 
-/* Since Linux 6.6 and 6.17; Debian 12's headers are older. */
-#define USE_SG (1u << 4)
+/* Since Linux 6.6; Debian 12's headers are older. */
 #define PKT_CONTD 1u
-#define MAX_TX_SKB_BUDGET 9
 
 #define ETH_HEADER 14u
-#define XDP_HEADROOM 256u    /* what the kernel leaves before a received frame */
-#define RING_MAX 2048u
-#define RING_MIN 64u
 #define KICKS 8u             /* at most a burst: the rest waits for the next look */
 #define REFILL 32u
-#define DEFAULT_PACKETS 8192u
-#define SEND_BUFFER (16 << 20)
-#define BUSY_POLL_USEC 20
-#define BUSY_POLL_FRAMES 64
-
-enum { FREE, FILLING, SENDING, HELD };
 
 static struct afxdp_queue *queue_of(struct link *l)
 {
@@ -42,7 +28,7 @@ static uint32_t index_of(const struct afxdp_queue *q, const struct pkt *p)
 	return (uint32_t)(p - q->packets);
 }
 
-static uint64_t address_of(const struct afxdp_queue *q, uint32_t index)
+uint64_t afxdp_queue_address(const struct afxdp_queue *q, uint32_t index)
 {
 	return index < q->small ? (uint64_t)index * q->chunk
 		: (q->small + (uint64_t)(index - q->small) * q->span) * q->chunk;
@@ -55,11 +41,11 @@ static uint32_t index_at(const struct afxdp_queue *q, uint64_t address)
 	return (uint32_t)(chunk < q->small ? chunk : q->small + (chunk - q->small) / q->span);
 }
 
-static void put_free(struct afxdp_queue *q, uint32_t index)
+void afxdp_queue_free(struct afxdp_queue *q, uint32_t index)
 {
 	struct pkt *p = &q->packets[index], **list = index < q->small ? &q->free_small : &q->free_big;
 
-	q->owner[index] = FREE;
+	q->owner[index] = AFXDP_FREE;
 	p->next = *list;
 	*list = p;
 	q->free_small_count += index < q->small;
@@ -77,45 +63,54 @@ static struct pkt *take_free(struct afxdp_queue *q, bool big, uint8_t owner)
 	return p;
 }
 
-static void refill(struct afxdp_queue *q)
-{
-	uint32_t n = q->rx_target - q->rx_held, at;
-
-	if (n > q->free_small_count)
-		n = q->free_small_count;
-	if (n < REFILL && q->rx_held >= q->rx_target / 2)
-		return;
-	if (n == 0)
-		return;
-	CHECK(xsk_ring_prod__reserve(&q->fill, n, &at) == n);
-	for (uint32_t i = 0; i < n; i++) {
-		struct pkt *p = take_free(q, false, FILLING);
-
-		*xsk_ring_prod__fill_addr(&q->fill, at + i) = address_of(q, index_of(q, p));
-	}
-	xsk_ring_prod__submit(&q->fill, n);
-	q->rx_held += n;
-}
-
 void afxdp_queue_reap(struct afxdp_queue *q)
 {
 	uint32_t at, n;
 
-	if (!q->socket || q->tx_pieces == 0)
+	if (q->sockets == 0 || q->tx_pieces == 0)
 		return;
-	n = xsk_ring_cons__peek(&q->completion, q->ring, &at);
+	n = xsk_ring_cons__peek(&q->socket->completion, q->ring, &at);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t index = index_at(q, *xsk_ring_cons__comp_addr(&q->completion, at + i));
+		uint32_t index = index_at(q, *xsk_ring_cons__comp_addr(&q->socket->completion, at + i));
 
-		CHECK(index < q->small + q->big && q->owner[index] == SENDING && q->pieces[index] > 0);
+		CHECK(index < q->small + q->big && q->owner[index] == AFXDP_SENDING && q->pieces[index] > 0);
 		if (--q->pieces[index] == 0) {
 			q->tx_packets--;
-			put_free(q, index);
+			q->tx_small -= index < q->small;
+			afxdp_queue_free(q, index);
 		}
 	}
 	if (n)
-		xsk_ring_cons__release(&q->completion, n);
+		xsk_ring_cons__release(&q->socket->completion, n);
 	q->tx_pieces -= n;
+}
+
+static void refill(struct afxdp_queue *q, struct afxdp_socket *s)
+{
+	uint32_t n = s->rx_held < q->rx_target ? q->rx_target - s->rx_held : 0, at;
+
+	if (n > q->free_small_count)
+		n = q->free_small_count;
+	if (n == 0 || (n < REFILL && s->rx_held >= q->rx_target / 2 && s->rx_held > 0))
+		return;
+	CHECK(xsk_ring_prod__reserve(&s->fill, n, &at) == n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct pkt *p = take_free(q, false, AFXDP_FILLING);
+
+		*xsk_ring_prod__fill_addr(&s->fill, at + i) = afxdp_queue_address(q, index_of(q, p));
+	}
+	xsk_ring_prod__submit(&s->fill, n);
+	s->rx_held += n;
+}
+
+void afxdp_queue_feed(struct afxdp_queue *q)
+{
+	afxdp_queue_reap(q);
+	q->starved = false;
+	for (unsigned i = 0; i < q->sockets; i++) {
+		refill(q, &q->socket[i]);
+		q->starved |= q->socket[i].rx_held == 0;
+	}
 }
 
 static bool unsent(const struct afxdp_queue *q)
@@ -133,7 +128,7 @@ void afxdp_queue_kick(struct afxdp_queue *q)
 		before = __atomic_load_n(q->tx.consumer, __ATOMIC_RELAXED);
 		q->kicks++;
 		q->kicks_again += i > 0;
-		if (sendto(q->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
+		if (sendto(q->socket->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0)
 			break;
 		if (before == __atomic_load_n(q->tx.consumer, __ATOMIC_RELAXED))
 			break;
@@ -142,19 +137,19 @@ void afxdp_queue_kick(struct afxdp_queue *q)
 }
 
 /* A frame in several pieces is gathered into one packet: the only copy here. NULL: more is to come, or it was lost. */
-static struct pkt *gather(struct afxdp_queue *q, const struct pkt *piece, bool more)
+static struct pkt *gather(struct afxdp_queue *q, struct afxdp_socket *s, const struct pkt *piece, bool more)
 {
-	struct pkt *whole = q->gathered;
+	struct pkt *whole = s->gathered;
 
-	if (!q->gathering) {
-		q->gathering = true;
-		whole = q->gathered = q->big ? take_free(q, true, FILLING) : NULL;
+	if (!s->gathering) {
+		s->gathering = true;
+		whole = s->gathered = q->big ? take_free(q, true, AFXDP_FILLING) : NULL;
 		if (whole)
 			pkt_reset(whole);
 	}
 	if (whole && piece->len > pkt_tailroom(whole)) {
-		put_free(q, index_of(q, whole));
-		whole = q->gathered = NULL;
+		afxdp_queue_free(q, index_of(q, whole));
+		whole = s->gathered = NULL;
 	}
 	if (whole) {
 		memcpy(whole->data + whole->len, piece->data, piece->len);
@@ -162,8 +157,8 @@ static struct pkt *gather(struct afxdp_queue *q, const struct pkt *piece, bool m
 	}
 	if (more)
 		return NULL;
-	q->gathering = false;
-	q->gathered = NULL;
+	s->gathering = false;
+	s->gathered = NULL;
 	if (whole)
 		q->rx_gathered++;
 	else
@@ -172,13 +167,13 @@ static struct pkt *gather(struct afxdp_queue *q, const struct pkt *piece, bool m
 }
 
 /* One descriptor: the packet that is complete with it, or NULL. */
-static struct pkt *received(struct afxdp_queue *q, const struct xdp_desc *d)
+static struct pkt *received(struct afxdp_queue *q, struct afxdp_socket *s, const struct xdp_desc *d)
 {
 	uint32_t index = index_at(q, d->addr);
 	struct pkt *p, *whole;
 
-	CHECK(index < q->small && q->owner[index] == FILLING);
-	q->rx_held--;
+	CHECK(index < q->small && q->owner[index] == AFXDP_FILLING);
+	s->rx_held--;
 	p = &q->packets[index];
 	pkt_reset(p);
 	p->data = q->memory + d->addr;
@@ -186,42 +181,74 @@ static struct pkt *received(struct afxdp_queue *q, const struct xdp_desc *d)
 	if (d->addr % q->chunk + d->len > q->chunk) {
 		q->rx_bad++;
 		p->len = 0;
-	} else if (!q->gathering && !(d->options & PKT_CONTD)) {
+	} else if (!s->gathering && !(d->options & PKT_CONTD)) {
 		return p;
 	}
-	whole = gather(q, p, d->options & PKT_CONTD);
-	put_free(q, index);
+	whole = gather(q, s, p, d->options & PKT_CONTD);
+	afxdp_queue_free(q, index);
 	return whole;
+}
+
+static void hold_received(struct afxdp_queue *q, struct pkt *p)
+{
+	q->owner[index_of(q, p)] = AFXDP_HELD;
+	p->link = &q->link;
+	q->held++;
+	q->link.stats.rx_packets++;
+	q->link.stats.rx_bytes += p->len;
+}
+
+static unsigned receive_one(struct afxdp_queue *q, struct afxdp_socket *s, struct pkt **out, unsigned n)
+{
+	uint32_t at, seen = n ? xsk_ring_cons__peek(&s->rx, n, &at) : 0, count = 0;
+
+	for (uint32_t i = 0; i < seen; i++) {
+		struct pkt *p = received(q, s, xsk_ring_cons__rx_desc(&s->rx, at + i));
+
+		if (!p)
+			continue;
+		hold_received(q, p);
+		out[count++] = p;
+	}
+	if (seen)
+		xsk_ring_cons__release(&s->rx, seen);
+	refill(q, s);
+	q->starved |= s->rx_held == 0;
+	if (seen == 0 && n && (q->busy_poll || xsk_ring_prod__needs_wakeup(&s->fill)))
+		recvfrom(s->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+	return count;
 }
 
 unsigned afxdp_queue_receive(struct link *l, struct pkt **out, unsigned n)
 {
 	struct afxdp_queue *q = queue_of(l);
-	uint32_t at, seen, count = 0;
+	unsigned at = q->first < q->sockets ? q->first : 0, count = 0;
 
-	seen = xsk_ring_cons__peek(&q->rx, n, &at);
-	for (uint32_t i = 0; i < seen; i++) {
-		struct pkt *p = received(q, xsk_ring_cons__rx_desc(&q->rx, at + i));
-
-		if (!p)
-			continue;
-		q->owner[index_of(q, p)] = HELD;
-		p->link = l;
-		out[count++] = p;
-		l->stats.rx_bytes += p->len;
+	if (q->starved)
+		afxdp_queue_feed(q);
+	q->first = at + 1;
+	for (unsigned i = 0; i < q->sockets; i++) {
+		count += receive_one(q, &q->socket[at], out + count, n - count);
+		at = at + 1 < q->sockets ? at + 1 : 0;
 	}
-	if (seen)
-		xsk_ring_cons__release(&q->rx, seen);
-	l->stats.rx_packets += count;
-	q->held += count;
-	refill(q);
-	if (seen == 0) {
-		if (q->owed)
-			afxdp_queue_kick(q);
-		if (q->busy_poll || xsk_ring_prod__needs_wakeup(&q->fill))
-			recvfrom(q->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
-	}
+	if (count == 0 && q->owed)
+		afxdp_queue_kick(q);
 	return count;
+}
+
+struct pkt *afxdp_queue_copy(struct link *l, const uint8_t *bytes, uint32_t n)
+{
+	struct afxdp_queue *q = queue_of(l);
+	struct pkt *p = take_free(q, false, AFXDP_HELD);
+
+	if (!p)
+		return NULL;
+	pkt_reset(p);
+	CHECK(n <= pkt_tailroom(p));
+	memcpy(p->data, bytes, n);
+	p->len = n;
+	hold_received(q, p);
+	return p;
 }
 
 unsigned afxdp_queue_borrow(struct link *l, struct pkt **out, unsigned n)
@@ -232,7 +259,7 @@ unsigned afxdp_queue_borrow(struct link *l, struct pkt **out, unsigned n)
 	if (q->tx_packets && (q->big || q->free_small_count < n))
 		afxdp_queue_reap(q);
 	for (i = 0; i < n; i++) {
-		out[i] = take_free(q, q->big, HELD);
+		out[i] = take_free(q, q->big, AFXDP_HELD);
 		if (!out[i])
 			break;
 		pkt_reset(out[i]);
@@ -246,15 +273,20 @@ static void give_back(struct afxdp_queue *q, struct pkt *p)
 {
 	uint32_t index = index_of(q, p);
 
-	CHECK(index < q->small + q->big && q->owner[index] == HELD && q->held > 0);
+	CHECK(index < q->small + q->big && q->owner[index] == AFXDP_HELD && q->held > 0);
 	q->held--;
-	put_free(q, index);
+	afxdp_queue_free(q, index);
 }
 
 void afxdp_queue_release(struct link *l, struct pkt **packets, unsigned n)
 {
+	struct afxdp_queue *q = queue_of(l);
+
 	for (unsigned i = 0; i < n; i++)
-		give_back(queue_of(l), packets[i]);
+		give_back(q, packets[i]);
+	/* Without a frame nobody would call receive. */
+	if (q->starved)
+		afxdp_queue_feed(q);
 }
 
 static void refuse(struct afxdp_queue *q, struct pkt *p)
@@ -299,19 +331,21 @@ unsigned afxdp_queue_transmit(struct link *l, struct pkt **packets, unsigned n)
 		struct pkt *p = packets[i];
 		uint32_t index = index_of(q, p), pieces;
 
-		CHECK(index < q->small + q->big && q->owner[index] == HELD);
-		if (!l->up || !q->socket || p->len < ETH_HEADER || p->len > q->frame_limit) {
+		CHECK(index < q->small + q->big && q->owner[index] == AFXDP_HELD);
+		if (!l->up || q->sockets == 0 || p->len < ETH_HEADER || p->len > q->frame_limit) {
 			refuse(q, p);
 			continue;
 		}
 		pieces = pieces_of(q, p);
-		if (q->tx_pieces + pieces > q->ring || xsk_ring_prod__reserve(&q->tx, pieces, &at) != pieces)
+		if ((index < q->small && q->tx_small >= q->tx_small_limit) || q->tx_pieces + pieces > q->ring
+				|| xsk_ring_prod__reserve(&q->tx, pieces, &at) != pieces)
 			break;
 		describe(q, p, at, pieces);
-		q->owner[index] = SENDING;
+		q->owner[index] = AFXDP_SENDING;
 		q->pieces[index] = (uint8_t)pieces;
 		q->tx_pieces += pieces;
 		q->tx_packets++;
+		q->tx_small += index < q->small;
 		q->held--;
 		added += pieces;
 		l->stats.tx_packets++;
@@ -322,183 +356,4 @@ unsigned afxdp_queue_transmit(struct link *l, struct pkt **packets, unsigned n)
 	if (added || q->owed)
 		afxdp_queue_kick(q);
 	return i;
-}
-
-void afxdp_queue_statistics(struct afxdp_queue *q)
-{
-	socklen_t bytes = sizeof(q->statistics);
-
-	if (q->socket)
-		getsockopt(q->fd, SOL_XDP, XDP_STATISTICS, &q->statistics, &bytes);
-	q->link.stats.rx_dropped = q->rx_lost + q->statistics.rx_dropped + q->before.rx_dropped
-		+ q->statistics.rx_ring_full + q->before.rx_ring_full;
-}
-
-void afxdp_queue_shut(struct afxdp_queue *q)
-{
-	__u64 *sum = (__u64 *)&q->before, *last = (__u64 *)&q->statistics;
-
-	if (!q->socket)
-		return;
-	afxdp_queue_statistics(q);
-	for (unsigned i = 0; i < sizeof(q->before) / sizeof(*sum); i++) {
-		sum[i] += last[i];
-		last[i] = 0;
-	}
-	xsk_socket__delete(q->socket);
-	xsk_umem__delete(q->umem);
-	q->socket = NULL;
-	q->fd = -1;
-	q->gathered = NULL;
-	q->gathering = q->owed = false;
-	q->rx_held = q->tx_pieces = q->tx_packets = 0;
-	for (uint32_t i = 0; i < q->small + q->big; i++) {
-		q->pieces[i] = 0;
-		if (q->owner[i] == FILLING || q->owner[i] == SENDING)
-			put_free(q, i);
-	}
-}
-
-static int set(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
-}
-
-/* What may fail without harm: a larger share of a kick (Linux 6.17), room for more frames on their way. */
-static int tune(struct afxdp_queue *q, const struct afxdp_queue_config *c, char why[DEVICE_WHY])
-{
-	struct xdp_options options = { 0 };
-	socklen_t bytes = sizeof(options);
-	int error;
-
-	set(q->fd, SOL_XDP, MAX_TX_SKB_BUDGET, (int)q->ring);
-	if (set(q->fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) != 0)
-		set(q->fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
-	q->zero_copy = getsockopt(q->fd, SOL_XDP, XDP_OPTIONS, &options, &bytes) == 0
-		&& options.flags & XDP_OPTIONS_ZEROCOPY;
-	q->busy_poll = c->busy_poll;
-	if (!c->busy_poll)
-		return 0;
-	error = set(q->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
-	if (!error)
-		error = set(q->fd, SOL_SOCKET, SO_BUSY_POLL, BUSY_POLL_USEC);
-	if (!error)
-		error = set(q->fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, BUSY_POLL_FRAMES);
-	if (error)
-		snprintf(why, DEVICE_WHY, "busy polling (SO_PREFER_BUSY_POLL): %s%s", strerror(-error),
-			error == -EPERM ? "; CAP_NET_ADMIN is needed" : "");
-	return error;
-}
-
-static void explain(int error, const struct afxdp_queue *q, const char *interface, const struct afxdp_queue_config *c,
-	char why[DEVICE_WHY])
-{
-	switch (-error) {
-	case EBUSY:
-		snprintf(why, DEVICE_WHY, "queue %u of %s has an AF_XDP socket already", q->number, interface);
-		break;
-	case EOPNOTSUPP:
-		snprintf(why, DEVICE_WHY, "queue %u of %s: the driver has no zero-copy%s", q->number, interface,
-			c->pieces ? " for frames in several pieces" : "");
-		break;
-	case EINVAL:
-		snprintf(why, DEVICE_WHY, c->pieces ? "queue %u of %s: there is no such queue, or the kernel (before 6.6) has no "
-			"frames in several pieces, and an MTU of %u needs them (at most %u without)"
-			: "queue %u of %s: there is no such queue", q->number, interface, c->mtu, AFXDP_MTU_ONE_PIECE);
-		break;
-	default:
-		snprintf(why, DEVICE_WHY, "AF_XDP socket on queue %u of %s: %s", q->number, interface, strerror(-error));
-	}
-}
-
-int afxdp_queue_open(struct afxdp_queue *q, const char *interface, const struct afxdp_queue_config *c, char why[DEVICE_WHY])
-{
-	struct xsk_umem_config umem = { .fill_size = q->ring, .comp_size = q->ring, .frame_size = q->chunk };
-	struct xsk_socket_config socket = { .rx_size = q->ring, .tx_size = q->ring,
-		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD };
-	unsigned flags = XDP_USE_NEED_WAKEUP | (c->pieces ? USE_SG : 0)
-		| (c->mode == AFXDP_COPY ? XDP_COPY : c->mode == AFXDP_ZERO_COPY ? XDP_ZEROCOPY : 0);
-	int error;
-
-	socket.bind_flags = (__u16)flags;
-	/* The library fills in what it maps, and takes the rest for zero. */
-	memset(&q->fill, 0, sizeof(q->fill));
-	memset(&q->completion, 0, sizeof(q->completion));
-	memset(&q->rx, 0, sizeof(q->rx));
-	memset(&q->tx, 0, sizeof(q->tx));
-	error = xsk_umem__create(&q->umem, q->memory, q->bytes, &q->fill, &q->completion, &umem);
-	if (error) {
-		snprintf(why, DEVICE_WHY, error == -ENOBUFS ? "%zu MB for packets cannot be locked (%s): raise RLIMIT_MEMLOCK "
-			"(LimitMEMLOCK of systemd) or give CAP_IPC_LOCK" : error == -EPERM
-			? "%zu MB for packets: AF_XDP is not permitted (%s): CAP_NET_RAW is needed"
-			: "%zu MB for packets: %s", q->bytes >> 20, strerror(-error));
-		return error;
-	}
-	error = xsk_socket__create(&q->socket, interface, q->number, q->umem, &q->rx, &q->tx, &socket);
-	if (error) {
-		q->socket = NULL;
-		xsk_umem__delete(q->umem);
-		explain(error, q, interface, c, why);
-		return error;
-	}
-	q->fd = xsk_socket__fd(q->socket);
-	q->frame_limit = c->mtu + AFXDP_FRAME_EXTRA;
-	error = tune(q, c, why);
-	if (error) {
-		afxdp_queue_shut(q);
-		return error;
-	}
-	q->opened++;
-	refill(q);
-	return 0;
-}
-
-static uint32_t ring_size(uint32_t packets)
-{
-	uint32_t n = RING_MIN;
-
-	while (n * 2 <= packets / 2 && n < RING_MAX)
-		n *= 2;
-	return n;
-}
-
-int afxdp_queue_prepare(struct afxdp_queue *q, const struct afxdp_queue_config *c)
-{
-	uint32_t wanted = c->packets ? c->packets : DEFAULT_PACKETS, frame = PKT_HEADROOM + c->mtu + AFXDP_FRAME_EXTRA, i;
-	void *memory;
-
-	q->fd = -1;
-	q->chunk = c->mtu + AFXDP_FRAME_EXTRA + XDP_HEADROOM <= 2048 ? 2048 : 4096;
-	q->span = c->pieces ? (frame + q->chunk - 1) / q->chunk : 1;
-	q->small = c->pieces ? wanted / 2 : wanted;
-	q->big = wanted - q->small;
-	q->ring = ring_size(wanted);
-	q->rx_target = q->small / 2 < q->ring ? q->small / 2 : q->ring;
-	q->bytes = (size_t)q->chunk * (q->small + (size_t)q->big * q->span);
-	q->packets = calloc(wanted, sizeof(*q->packets));
-	q->owner = calloc(wanted, 1);
-	q->pieces = calloc(wanted, 1);
-	memory = mmap(NULL, q->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory != MAP_FAILED)
-		q->memory = memory;
-	if (!q->packets || !q->owner || !q->pieces || !q->memory)
-		return -ENOMEM;
-	madvise(memory, q->bytes, MADV_HUGEPAGE);
-	madvise(memory, q->bytes, MADV_DONTFORK);
-	for (i = wanted; i-- > 0;) {
-		q->packets[i].buffer = q->memory + address_of(q, i);
-		q->packets[i].buffer_size = i < q->small ? q->chunk : q->chunk * q->span;
-		put_free(q, i);
-	}
-	return 0;
-}
-
-void afxdp_queue_discard(struct afxdp_queue *q)
-{
-	afxdp_queue_shut(q);
-	if (q->memory)
-		munmap(q->memory, q->bytes);
-	free(q->packets);
-	free(q->owner);
-	free(q->pieces);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One AF_XDP socket with a UMEM of its own, and the link of it. Packets are the frames of the UMEM: nothing is copied here, except
- * frames that came in several pieces. The memory stays when the socket goes (its interface was deleted) and serves
- * the next one. Opened and closed by whoever looks after the device (afxdp.c), used by the queue's thread. */
+/* A UMEM, the AF_XDP sockets that share it (one for each of the device's queues that this link serves), and the link of them. Packets
+ * are the frames of the UMEM: nothing is copied here, except frames that came in several pieces. The memory stays when the sockets go
+ * (their interface was deleted) and serves the next ones. Opened and closed by whoever looks after the device (afxdp_watch.c), used
+ * by the queue's thread. */
 #ifndef LIGHT_IO_AFXDP_QUEUE_H
 #define LIGHT_IO_AFXDP_QUEUE_H
 
@@ -11,16 +12,29 @@
 #include "afxdp.h"
 #include "stack/link.h"
 
+#define AFXDP_SOCKETS 64u
+
+struct afxdp_socket {
+	struct xsk_socket *xsk;
+	unsigned number;             /* the device's queue */
+	int fd;
+	struct xsk_ring_prod fill;
+	struct xsk_ring_cons rx, completion;
+	uint32_t rx_held;            /* packets with the kernel to receive into */
+	struct pkt *gathered;        /* a frame whose last piece has not come */
+	bool gathering;              /* its pieces are being read; gathered NULL: and dropped */
+};
+
 struct afxdp_queue {
 	struct link link;    /* first: a struct link * of ours is one of these */
 	struct afxdp *device;
 	unsigned number;
 
-	struct xsk_socket *socket;   /* NULL: closed */
+	struct afxdp_socket socket[AFXDP_SOCKETS];
+	unsigned sockets;            /* 0: closed */
+	unsigned first;              /* who is asked first the next time */
 	struct xsk_umem *umem;
-	struct xsk_ring_prod fill, tx;
-	struct xsk_ring_cons rx, completion;
-	int fd;
+	struct xsk_ring_prod tx;     /* of the first: it sends for all */
 	bool zero_copy, busy_poll;
 
 	/* The UMEM: `small` chunks, each a packet; behind them `big` packets of `span` chunks each for frames in
@@ -34,21 +48,22 @@ struct afxdp_queue {
 	uint32_t free_small_count;
 	uint32_t chunk, small, big, span;
 	uint32_t ring;               /* descriptors of each ring */
-	uint32_t rx_target;          /* packets that wait for frames */
-	uint32_t rx_held, tx_pieces, tx_packets, held;  /* with the kernel to receive, to send; with the caller */
+	uint32_t rx_target;          /* packets that wait for frames, of each socket */
+	uint32_t tx_small_limit;     /* of the small ones with the kernel to send: the others are left for receiving */
+	uint32_t tx_pieces, tx_packets, tx_small, held;  /* with the kernel to send; with the caller */
 	uint32_t frame_limit;        /* longest frame that may be sent */
 
-	struct pkt *gathered;        /* a frame whose last piece has not come */
-	bool gathering;              /* its pieces are being read; gathered NULL: and dropped */
 	bool owed;                   /* descriptors that the kernel has been told of in vain */
+	bool starved;                /* a socket has no packet to receive into */
+	bool copies;                 /* the program may have copies for us */
 
 	/* afxdp.c: watching the interface. */
 	int epoll, watch, timer;
 	unsigned looks;
 	uint64_t looked, retry, backoff;  /* milliseconds, coarse */
 
-	uint64_t kicks, kicks_again, rx_gathered, rx_lost, rx_bad, tx_refused, opened;
-	struct xdp_statistics statistics, before;  /* of this socket; of those before it */
+	uint64_t kicks, kicks_again, rx_gathered, rx_lost, rx_bad, tx_refused, copies_lost, opened;
+	struct xdp_statistics statistics, before;  /* of these sockets; of those before them */
 };
 
 struct afxdp_queue_config {
@@ -67,20 +82,34 @@ struct afxdp_queue_config {
 
 /* Memory only. -ENOMEM. */
 int afxdp_queue_prepare(struct afxdp_queue *, const struct afxdp_queue_config *);
-/* A socket on that queue of the interface. 0, or -errno and a sentence in why. */
-int afxdp_queue_open(struct afxdp_queue *, const char *interface, const struct afxdp_queue_config *, char why[DEVICE_WHY]);
-/* The socket goes; every packet that the kernel had is free again. Packets of the caller stay the caller's. */
+/* Sockets on n queues of the interface, 1..AFXDP_SOCKETS; the first one sends. certain false: those behind the first need not
+ * exist. 0, or -errno and a sentence in why. */
+int afxdp_queue_open(struct afxdp_queue *, const char *interface, const unsigned *numbers, unsigned n, bool certain,
+	const struct afxdp_queue_config *, char why[DEVICE_WHY]);
+/* One more. */
+int afxdp_queue_add(struct afxdp_queue *, const char *interface, unsigned number, const struct afxdp_queue_config *,
+	char why[DEVICE_WHY]);
+/* The sockets go; every packet that the kernel had is free again. Packets of the caller stay the caller's. */
 void afxdp_queue_shut(struct afxdp_queue *);
 void afxdp_queue_discard(struct afxdp_queue *);
-
-/* Takes back what has been sent. */
-void afxdp_queue_reap(struct afxdp_queue *);
-/* Tells the kernel once more of what it has not sent. */
-void afxdp_queue_kick(struct afxdp_queue *);
 /* What the kernel counted, and rx_dropped of the link with it. */
 void afxdp_queue_statistics(struct afxdp_queue *);
 
+/* Takes back what has been sent. */
+void afxdp_queue_reap(struct afxdp_queue *);
+/* Lays packets out for frames to come, of what is free. */
+void afxdp_queue_feed(struct afxdp_queue *);
+/* Tells the kernel once more of what it has not sent. */
+void afxdp_queue_kick(struct afxdp_queue *);
+/* A packet that nobody has any more. */
+void afxdp_queue_free(struct afxdp_queue *, uint32_t index);
+uint64_t afxdp_queue_address(const struct afxdp_queue *, uint32_t index);
+/* Who has a packet. */
+enum { AFXDP_FREE, AFXDP_FILLING, AFXDP_SENDING, AFXDP_HELD };
+
 unsigned afxdp_queue_receive(struct link *, struct pkt **, unsigned n);
+/* A received packet with those bytes; NULL: no packet is free. */
+struct pkt *afxdp_queue_copy(struct link *, const uint8_t *bytes, uint32_t n);
 unsigned afxdp_queue_borrow(struct link *, struct pkt **, unsigned n);
 unsigned afxdp_queue_transmit(struct link *, struct pkt **, unsigned n);
 void afxdp_queue_release(struct link *, struct pkt **, unsigned n);

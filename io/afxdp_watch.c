@@ -5,6 +5,8 @@
 #include "afxdp_watch.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,6 +41,15 @@ void afxdp_log(struct afxdp *d, const char *format, ...)
 	vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
 	d->config.log(d->config.log_context, line);
+}
+
+unsigned afxdp_channels(const struct afxdp *d, int fd)
+{
+	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq r = { .ifr_data = (char *)&c };
+
+	memcpy(r.ifr_name, d->interface, sizeof(r.ifr_name));
+	return ioctl(fd, SIOCETHTOOL, &r) == 0 ? c.rx_count + c.combined_count : 0;
 }
 
 /* 0: there is none of that name. */
@@ -90,7 +101,7 @@ static void take_carrier(struct afxdp_queue *q)
 {
 	struct afxdp *d = q->device;
 	unsigned flags = 0;
-	bool up = q->socket && netif_flags(q->watch, d->interface, &flags) == 0
+	bool up = q->sockets && netif_flags(q->watch, d->interface, &flags) == 0
 		&& flags & IFF_UP && flags & IFF_RUNNING;
 
 	q->link.up = up;
@@ -118,17 +129,50 @@ static int attach(struct afxdp *d, unsigned ifindex, char why[DEVICE_WHY])
 static void set_timer(struct afxdp_queue *q)
 {
 	/* The first queue looks after the program, the others only while they have no socket. */
-	time_t second = q->number == 0 || !q->socket;
+	time_t second = q->number == 0 || !q->sockets;
 	struct itimerspec t = { { second, 0 }, { second, 0 } };
 
 	timerfd_settime(q->timer, 0, &t, NULL);
 }
 
+void afxdp_stop(struct afxdp_queue *q)
+{
+	for (unsigned i = 0; i < q->sockets; i++)
+		epoll_ctl(q->epoll, EPOLL_CTL_DEL, q->socket[i].fd, NULL);
+	afxdp_queue_shut(q);
+	q->link.up = 0;
+	set_timer(q);
+}
+
+/* A socket that was opened begins to receive. */
+static int serve(struct afxdp_queue *q, unsigned i, char why[DEVICE_WHY])
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.u32 = 0 };
+	struct afxdp_socket *s = &q->socket[i];
+	int error = afxdp_program_socket(q->device->program, s->number, s->fd);
+
+	if (!error && epoll_ctl(q->epoll, EPOLL_CTL_ADD, s->fd, &e) != 0)
+		error = -errno;
+	if (error)
+		snprintf(why, DEVICE_WHY, "queue %u of %s cannot be used: %s", s->number, q->device->interface, strerror(-error));
+	return error;
+}
+
+/* The device's queues that this one serves: every so many-th. One that does not say how many it has is asked for all. */
+static unsigned share(const struct afxdp_queue *q, unsigned numbers[AFXDP_SOCKETS + 1])
+{
+	const struct afxdp *d = q->device;
+	unsigned n = 0;
+
+	for (unsigned k = q->number; n <= AFXDP_SOCKETS && (n == 0 || d->channels == 0 || k < d->channels); k += d->device.queues)
+		numbers[n++] = k;
+	return n;
+}
+
 int afxdp_start(struct afxdp_queue *q, char why[DEVICE_WHY])
 {
 	struct afxdp *d = q->device;
-	struct epoll_event e = { .events = EPOLLIN, .data.u32 = 0 };
-	unsigned ifindex = number_of(q);
+	unsigned ifindex = number_of(q), numbers[AFXDP_SOCKETS + 1], n;
 	int error;
 
 	if (ifindex == 0) {
@@ -138,30 +182,20 @@ int afxdp_start(struct afxdp_queue *q, char why[DEVICE_WHY])
 	error = take_properties(q, why);
 	if (!error && (d->ifindex != ifindex || !afxdp_program_attached(d->program)))
 		error = attach(d, ifindex, why);
-	if (!error)
-		error = afxdp_queue_open(q, d->interface, &d->wanted, why);
 	if (error)
 		return error;
-	error = afxdp_program_socket(d->program, q->number, q->fd);
-	if (!error && epoll_ctl(q->epoll, EPOLL_CTL_ADD, q->fd, &e) != 0)
-		error = -errno;
+	d->channels = afxdp_channels(d, q->watch);
+	n = share(q, numbers);
+	error = afxdp_queue_open(q, d->interface, numbers, n, d->channels != 0, &d->wanted, why);
+	for (unsigned i = 0; !error && i < q->sockets; i++)
+		error = serve(q, i, why);
 	if (error) {
-		snprintf(why, DEVICE_WHY, "queue %u of %s cannot be used: %s", q->number, d->interface, strerror(-error));
-		afxdp_queue_shut(q);
+		afxdp_stop(q);
 		return error;
 	}
 	set_timer(q);
 	take_carrier(q);
 	return 0;
-}
-
-void afxdp_stop(struct afxdp_queue *q)
-{
-	if (q->socket)
-		epoll_ctl(q->epoll, EPOLL_CTL_DEL, q->fd, NULL);
-	afxdp_queue_shut(q);
-	q->link.up = 0;
-	set_timer(q);
 }
 
 static void interface_lost(struct afxdp_queue *q)
@@ -223,6 +257,29 @@ static void check_program(struct afxdp *d, uint64_t now)
 	d->retry = now + d->backoff;
 }
 
+/* ethtool -L under way: whoever looks after the program serves what has come. Fewer the kernel does not allow. */
+static void check_channels(struct afxdp_queue *q)
+{
+	struct afxdp *d = q->device;
+	unsigned have = afxdp_channels(d, q->watch);
+	char why[DEVICE_WHY];
+	int error = 0;
+
+	if (have <= d->channels || d->channels == 0)
+		return;
+	for (unsigned k = d->channels; k < have && !error; k++) {
+		error = afxdp_queue_add(q, d->interface, k, &d->wanted, why);
+		if (!error)
+			error = serve(q, q->sockets - 1, why);
+	}
+	/* Not every driver (veth, Linux 6.18) gives new queues the program that the others have. */
+	if (!error)
+		error = attach(d, d->ifindex, why);
+	afxdp_log(d, error ? "%s has %u receive queues now, not all of them are served: %s" : "%s has %u receive queues now",
+		d->interface, have, why);
+	d->channels = have;
+}
+
 static void interface_changed(struct afxdp_queue *q)
 {
 	struct afxdp *d = q->device;
@@ -257,16 +314,18 @@ void afxdp_look(struct afxdp_queue *q)
 
 	q->looked = now;
 	afxdp_queue_statistics(q);
-	if (!changed && q->socket && (q->number != 0 || now - d->checked < CHECK_MS))
+	if (!changed && q->sockets && (q->number != 0 || now - d->checked < CHECK_MS))
 		return;
 	pthread_mutex_lock(&d->lock);
-	if (changed && q->socket)
+	if (changed && q->sockets)
 		interface_changed(q);
 	if (q->number == 0)
 		say_too_long(q);
-	if (!q->socket)
+	if (!q->sockets)
 		start_again(q, now);
-	else if (q->number == 0)
+	if (q->number == 0 && q->sockets && now - d->checked >= CHECK_MS) {
 		check_program(d, now);
+		check_channels(q);
+	}
 	pthread_mutex_unlock(&d->lock);
 }

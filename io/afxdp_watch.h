@@ -21,6 +21,7 @@ struct afxdp {
 	struct afxdp_queue *queue[DEVICE_QUEUES];
 
 	/* Under the lock while the device runs. */
+	unsigned channels;           /* receive queues that the interface has; 0: it does not say */
 	unsigned ifindex;            /* where the program was attached last; 0: the interface is gone */
 	bool generic, carrier, too_long;   /* too_long: has been said */
 	struct afxdp_wanted told;
@@ -31,6 +32,8 @@ struct afxdp {
 uint64_t afxdp_now(void);            /* milliseconds, coarse */
 __attribute__((format(printf, 2, 3))) void afxdp_log(struct afxdp *, const char *format, ...);
 
+/* Receive queues of the interface; 0: it does not say. */
+unsigned afxdp_channels(const struct afxdp *, int fd);
 /* One attempt, of the device's thread or under its lock: the interface as it is now, the program, the socket. */
 int afxdp_start(struct afxdp_queue *, char why[DEVICE_WHY]);
 void afxdp_stop(struct afxdp_queue *);

@@ -117,7 +117,7 @@ static inline void set_up_config(struct fixture *f, unsigned mtu, unsigned queue
 	read_mac("ltb", f->mac_b);
 	f->raw = raw_socket("ltb");
 	c.interface = "lta";
-	c.device.queues = queues;
+	c.device.queues = c.device.queues ? c.device.queues : queues;
 	c.device.log = keep_log;
 	c.device.log_context = f;
 	error = afxdp_open(&c, &f->device, f->why);

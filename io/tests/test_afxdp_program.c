@@ -5,26 +5,39 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-/* Whether the frame comes to Light; if so, whole. */
-static bool comes(struct fixture *f, const uint8_t *frame, size_t n)
+/* Who gets a frame. */
+enum { KERNEL, LIGHT, BOTH };
+
+/* If it comes to Light, it comes whole. */
+static int goes_to(struct fixture *f, const uint8_t *frame, size_t n)
 {
 	uint64_t taken = counter(f->link, "program_taken"), passed = counter(f->link, "program_passed");
-	uint64_t end = now_ms() + 1000;
+	uint64_t copied = counter(f->link, "program_copied"), end = now_ms() + 1000;
 	struct pkt *p;
-	bool came;
+	int to;
 
 	raw_send(f, frame, n);
 	while (counter(f->link, "program_taken") + counter(f->link, "program_passed") == taken + passed)
 		if (now_ms() > end)
 			fail_msg("the program saw no frame");
-	came = counter(f->link, "program_taken") == taken + 1;
-	assert_int_equal(link_collect(f->link, &p, 1, came ? 1000 : 2), came);
-	if (came) {
+	to = counter(f->link, "program_taken") > taken ? LIGHT : counter(f->link, "program_copied") > copied ? BOTH : KERNEL;
+	if (to == BOTH)
+		assert_true(f->link->ops->arm(f->link) >= 0);   /* a look, before the next of its own accord */
+	assert_int_equal(link_collect(f->link, &p, 1, to != KERNEL ? 1000 : 2), to != KERNEL);
+	if (to != KERNEL) {
 		assert_int_equal(p->len, n);
 		assert_memory_equal(p->data, frame, n);
 		f->link->ops->release(f->link, &p, 1);
 	}
-	return came;
+	return to;
+}
+
+static bool comes(struct fixture *f, const uint8_t *frame, size_t n)
+{
+	int to = goes_to(f, frame, n);
+
+	assert_int_not_equal(to, BOTH);
+	return to == LIGHT;
 }
 
 static bool udp_comes(struct fixture *f, const char *to, uint16_t port)
@@ -34,6 +47,25 @@ static bool udp_comes(struct fixture *f, const char *to, uint16_t port)
 	put_ethernet(f, frame, 0x0800);
 	put_ip4(frame + 14, 60, to, 1234, port);
 	return comes(f, frame, 74);
+}
+
+static int udp_goes_to(struct fixture *f, const char *to, uint16_t port)
+{
+	uint8_t frame[100];
+
+	put_ethernet(f, frame, 0x0800);
+	put_ip4(frame + 14, 60, to, 67, port);
+	return goes_to(f, frame, 74);
+}
+
+static int arp_goes_to(struct fixture *f, uint16_t operation, const char *sender, const char *target)
+{
+	uint8_t frame[60] = { 0 };
+
+	put_ethernet(f, frame, 0x0806);
+	memset(frame, 0xff, 6);
+	put_arp(frame + 14, operation, sender, target);
+	return goes_to(f, frame, 60);
 }
 
 static bool arp_comes(struct fixture *f, uint16_t operation, const char *sender, const char *target)
@@ -134,7 +166,7 @@ static void every_fragment_and_icmp_come(void **state)
 	tear_down(&f);
 }
 
-static void dhcp_comes_only_when_asked_for(void **state)
+static void answers_to_dhcp_clients_go_to_both_if_asked_for(void **state)
 {
 	struct fixture f;
 	uint8_t frame[100];
@@ -143,15 +175,16 @@ static void dhcp_comes_only_when_asked_for(void **state)
 	set_up(&f, 1500, 1);
 	assert_false(udp_comes(&f, "255.255.255.255", 68));
 	want(&f, (struct afxdp_wanted){ .dhcp = true });
-	assert_true(udp_comes(&f, "255.255.255.255", 68));
-	assert_true(udp_comes(&f, "10.55.0.77", 68));
+	assert_int_equal(udp_goes_to(&f, "255.255.255.255", 68), BOTH);
+	assert_int_equal(udp_goes_to(&f, "10.55.0.77", 68), BOTH);
+	assert_int_equal(udp_goes_to(&f, LIGHT_ADDRESS, 68), LIGHT);
 	assert_false(udp_comes(&f, "255.255.255.255", 67));
 	put_ethernet(&f, frame, 0x0800);
 	put_ip4(frame + 14, 86, "255.255.255.255", 67, 68);
 	memmove(frame + 14 + 60, frame + 14 + 20, 26);     /* behind 40 bytes of options */
 	memset(frame + 34, 1, 40);
 	frame[14] = 0x4f;
-	assert_true(comes(&f, frame, 100));
+	assert_int_equal(goes_to(&f, frame, 100), BOTH);
 	assert_false(comes(&f, frame, 14 + 60 + 3));       /* the port is cut */
 	frame[14] = 0x45;
 	assert_false(comes(&f, frame, 100));               /* the options, read as ports */
@@ -163,6 +196,99 @@ static void dhcp_comes_only_when_asked_for(void **state)
 	assert_false(comes(&f, frame, 100));               /* TCP */
 	want(&f, (struct afxdp_wanted){ .dhcp = false });
 	assert_false(udp_comes(&f, "255.255.255.255", 68));
+	tear_down(&f);
+}
+
+static void announcements_of_others_go_to_both(void **state)
+{
+	struct fixture f;
+	uint8_t frame[64] = { 0 };
+	const char *gateway = "10.55.0.254";
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_int_equal(arp_goes_to(&f, 1, gateway, gateway), BOTH);
+	assert_int_equal(arp_goes_to(&f, 2, gateway, gateway), BOTH);
+	assert_int_equal(arp_goes_to(&f, 1, LIGHT_ADDRESS, LIGHT_ADDRESS), LIGHT);
+	assert_int_equal(arp_goes_to(&f, 1, gateway, KERNEL_ADDRESS), KERNEL);
+	assert_int_equal(arp_goes_to(&f, 1, "0.0.0.0", gateway), KERNEL);
+	put_ethernet(&f, frame, 0x8100);
+	frame[14] = 0;
+	frame[15] = 7;
+	frame[16] = 8;
+	frame[17] = 6;
+	put_arp(frame + 18, 1, gateway, gateway);
+	assert_int_equal(goes_to(&f, frame, 64), KERNEL);
+	want(&f, (struct afxdp_wanted){ .vlans = { 7 }, .vlan_count = 1 });
+	assert_int_equal(goes_to(&f, frame, 64), BOTH);    /* with its tag */
+	assert_int_equal(counter(f.link, "program_copied"), 3);
+	tear_down(&f);
+}
+
+/* RFC 2131 2.2: the client probes the address before it is ours; whoever has it answers to nobody. */
+static void answers_to_probes_go_to_both_while_dhcp_runs(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	assert_int_equal(arp_goes_to(&f, 2, "10.55.0.77", "0.0.0.0"), KERNEL);
+	want(&f, (struct afxdp_wanted){ .dhcp = true });
+	assert_int_equal(arp_goes_to(&f, 2, "10.55.0.77", "0.0.0.0"), BOTH);
+	assert_int_equal(arp_goes_to(&f, 1, "0.0.0.0", "10.55.0.77"), BOTH);
+	assert_int_equal(arp_goes_to(&f, 1, NEIGHBOUR_ADDRESS, LIGHT_ADDRESS), LIGHT);
+	tear_down(&f);
+}
+
+static void frames_too_long_for_a_copy_are_counted(void **state)
+{
+	struct fixture f;
+	uint8_t frame[1600];
+
+	(void)state;
+	set_up(&f, 3000, 1);
+	want(&f, (struct afxdp_wanted){ .dhcp = true });
+	for (size_t n = 1517; n <= 1520; n++) {
+		memset(frame, 0, sizeof(frame));
+		put_ethernet(&f, frame, 0x0800);
+		put_ip4(frame + 14, n - 14, "255.255.255.255", 67, 68);
+		assert_int_equal(goes_to(&f, frame, n), n <= 1518 ? BOTH : KERNEL);
+	}
+	assert_int_equal(counter(f.link, "program_copy_lost"), 2);
+	tear_down(&f);
+}
+
+/* Nobody reads for a while: what is too much is counted, and no frame that is ours waits behind it. */
+static void a_flood_of_announcements_takes_neither_packets_nor_time_from_the_rest(void **state)
+{
+	struct fixture f;
+	struct pkt *p[64];
+	uint8_t frame[60] = { 0 };
+	unsigned got = 0, calls = 0;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	put_ethernet(&f, frame, 0x0806);
+	put_arp(frame + 14, 1, "10.55.0.254", "10.55.0.254");
+	for (unsigned i = 0; i < 500; i++)
+		raw_send(&f, frame, 60);
+	put_ethernet(&f, frame, 0x0800);
+	put_ip4(frame + 14, 46, LIGHT_ADDRESS, 1, 2);
+	raw_send(&f, frame, 60);
+	for (uint64_t end = now_ms() + 1000; counter(f.link, "program_taken") == 0 && now_ms() < end;)
+		;
+	assert_int_equal(counter(f.link, "program_passed"), 500);
+	assert_int_equal(counter(f.link, "program_copied") + counter(f.link, "program_copy_lost"), 500);
+	assert_in_range(counter(f.link, "program_copied"), 100, 400);
+	assert_true(f.link->ops->arm(f.link) >= 0);
+	for (unsigned n; (n = f.link->ops->receive(f.link, p, 64)) > 0; calls++, got += n) {
+		assert_in_range(n, 1, 17);                 /* few copies at once ... */
+		if (calls == 0)
+			assert_memory_equal(p[n - 1]->data + 12, "\10\0", 2);   /* ... and ours beside them */
+		f.link->ops->release(f.link, p, n);
+	}
+	assert_int_equal(got, counter(f.link, "program_copied") + 1);
+	assert_int_equal(arp_goes_to(&f, 1, "10.55.0.254", "10.55.0.254"), BOTH);
 	tear_down(&f);
 }
 
@@ -235,48 +361,13 @@ static void the_kernel_answers_for_its_own_address_on_the_same_interface(void **
 	tear_down(&f);
 }
 
-static void a_queue_without_a_socket_is_counted_and_left_to_the_kernel(void **state)
-{
-	struct fixture f;
-	struct device *again = NULL;
-	struct afxdp_config c = { .device = { .queues = 1 }, .interface = "lta", .packets = 256 };
-	uint8_t frame[60];
-	uint64_t end;
-
-	(void)state;
-	set_up(&f, 1500, 2);
-	f.device->ops->close(f.device);
-	c.device.log = keep_log;
-	c.device.log_context = &f;
-	f.log[0] = '\0';
-	assert_int_equal(afxdp_open(&c, &again, f.why), 0);
-	assert_non_null(strstr(f.log, "2 receive queues, 1 served here"));
-	f.device = again;
-	f.link = again->ops->queue(again, 0);
-	want(&f, (struct afxdp_wanted){ .dhcp = false });
-	/* Ports decide the queue: some of them go to the second. */
-	for (uint16_t port = 1; port <= 64; port++) {
-		put_ethernet(&f, frame, 0x0800);
-		put_ip4(frame + 14, 46, LIGHT_ADDRESS, port, 9);
-		raw_send(&f, frame, 60);
-	}
-	end = now_ms() + 2000;
-	while (counter(f.link, "program_taken") + counter(f.link, "program_no_socket") < 64 && now_ms() < end)
-		link_turn(&f, 1, -1, NULL);
-	assert_true(counter(f.link, "program_no_socket") > 0);
-	assert_int_equal(counter(f.link, "program_taken") + counter(f.link, "program_no_socket"), 64);
-	link_turn(&f, 20, -1, NULL);
-	assert_int_equal(f.link->stats.rx_packets, counter(f.link, "program_taken"));
-	tear_down(&f);
-}
-
 static unsigned word(const uint8_t *at)
 {
 	return (unsigned)at[0] << 8 | at[1];
 }
 
 /* io/README.md in other words: what the program should decide. */
-static bool should_come(const uint8_t *b, size_t n, const struct afxdp_wanted *w)
+static int should_go_to(const uint8_t *b, size_t n, const struct afxdp_wanted *w)
 {
 	size_t at = 14, header;
 	unsigned type = word(b + 12), i;
@@ -284,26 +375,30 @@ static bool should_come(const uint8_t *b, size_t n, const struct afxdp_wanted *w
 
 	if (type == 0x8100) {
 		if (n < 18)
-			return false;
+			return KERNEL;
 		for (i = 0; i < w->vlan_count && w->vlans[i] != (word(b + 14) & 0xfff); i++)
 			;
 		if (i == w->vlan_count)
-			return false;
+			return KERNEL;
 		type = word(b + 16);
 		at = 18;
 	}
 	if (type == 0x0806 && n >= at + 28 && memcmp(b + at, "\0\1\10\0\6\4", 6) == 0) {
 		for (i = 0; i < w->addresses; i++)
 			ours |= memcmp(b + at + 24, &w->ip4[i], 4) == 0 || memcmp(b + at + 14, &w->ip4[i], 4) == 0;
-		return ours;
+		if (ours)
+			return LIGHT;
+		return w->dhcp || memcmp(b + at + 24, b + at + 14, 4) == 0 ? BOTH : KERNEL;
 	}
 	if (type != 0x0800 || n < at + 20)
-		return false;
+		return KERNEL;
 	for (i = 0; i < w->addresses; i++)
 		ours |= memcmp(b + at + 16, &w->ip4[i], 4) == 0;
 	header = (b[at] & 15u) * 4;
-	return ours || (w->dhcp && b[at + 9] == 17 && (word(b + at + 6) & 0x1fff) == 0 && n >= at + header + 4
-		&& word(b + at + header + 2) == 68);
+	if (ours)
+		return LIGHT;
+	return w->dhcp && b[at + 9] == 17 && (word(b + at + 6) & 0x1fff) == 0 && n >= at + header + 4
+		&& word(b + at + header + 2) == 68 ? BOTH : KERNEL;
 }
 
 static bool chance(unsigned percent)
@@ -336,6 +431,8 @@ static size_t random_frame(uint8_t *b, const struct afxdp_wanted *w)
 		memcpy(b + at, "\0\1\10\0\6\4", 6);
 	if (chance(40))
 		memcpy(b + at + (type == 0x0800 ? 16 : chance(50) ? 14 : 24), &address, 4);
+	else if (type == 0x0806 && chance(50))
+		memcpy(b + at + 24, b + at + 14, 4);
 	if (type == 0x0800 && chance(70)) {
 		b[at + 9] = 17;
 		b[at + 6] = b[at + 7] = 0;
@@ -354,8 +451,10 @@ static void random_frames_go_where_the_description_says(void **state)
 	struct afxdp_wanted w = { .ip4 = { inet_addr(LIGHT_ADDRESS), inet_addr("192.0.2.9") }, .addresses = 2,
 		.vlans = { 0x123, 9 }, .vlan_count = 2 };
 	uint8_t frame[1600], out[2048];
-	unsigned came[2] = { 0, 0 };
+	unsigned went[3] = { 0, 0, 0 };
+	uint64_t copied = 0;
 	struct fixture f;
+	struct pkt *p;
 	uint32_t id = 0;
 	int fd;
 
@@ -369,19 +468,29 @@ static void random_frames_go_where_the_description_says(void **state)
 		size_t n = random_frame(frame, &w);
 		LIBBPF_OPTS(bpf_test_run_opts, t, .data_in = frame, .data_size_in = (uint32_t)n, .data_out = out,
 			.data_size_out = sizeof(out), .repeat = 1);
-		bool want_it;
+		int to;
 
 		if (i % 1000 == 0) {
 			w.dhcp = !w.dhcp;
 			want(&f, w);
 		}
-		want_it = should_come(frame, n, &w);
+		to = should_go_to(frame, n, &w);
 		assert_int_equal(bpf_prog_test_run_opts(fd, &t), 0);
-		if (t.retval != (want_it ? XDP_REDIRECT : XDP_PASS))
-			fail_msg("frame %u of %zu bytes: the program says %u", i, n, t.retval);
-		came[want_it]++;
+		copied += to == BOTH;
+		if (t.retval != (to == LIGHT ? XDP_REDIRECT : XDP_PASS) || counter(f.link, "program_copied") != copied)
+			fail_msg("frame %u of %zu bytes: the program says %u, %d is right", i, n, t.retval, to);
+		went[to]++;
+		if (to != BOTH)
+			continue;
+		f.link->ops->arm(f.link);
+		assert_int_equal(f.link->ops->receive(f.link, &p, 1), 1);
+		assert_int_equal(p->len, n);
+		assert_memory_equal(p->data, frame, n);
+		f.link->ops->release(f.link, &p, 1);
 	}
-	assert_in_range(came[1], 3000, 57000);
+	assert_in_range(went[LIGHT], 3000, 50000);
+	assert_in_range(went[BOTH], 3000, 50000);
+	assert_int_equal(counter(f.link, "program_copy_lost"), 0);
 	close(fd);
 	tear_down(&f);
 }
@@ -392,10 +501,13 @@ int main(void)
 		cmocka_unit_test(frames_come_by_their_destination_address),
 		cmocka_unit_test(arp_comes_when_it_names_our_address),
 		cmocka_unit_test(every_fragment_and_icmp_come),
-		cmocka_unit_test(dhcp_comes_only_when_asked_for),
+		cmocka_unit_test(answers_to_dhcp_clients_go_to_both_if_asked_for),
+		cmocka_unit_test(announcements_of_others_go_to_both),
+		cmocka_unit_test(answers_to_probes_go_to_both_while_dhcp_runs),
+		cmocka_unit_test(frames_too_long_for_a_copy_are_counted),
+		cmocka_unit_test(a_flood_of_announcements_takes_neither_packets_nor_time_from_the_rest),
 		cmocka_unit_test(frames_of_our_vlans_come_with_their_tag),
 		cmocka_unit_test(the_kernel_answers_for_its_own_address_on_the_same_interface),
-		cmocka_unit_test(a_queue_without_a_socket_is_counted_and_left_to_the_kernel),
 		cmocka_unit_test(random_frames_go_where_the_description_says),
 	};
 
