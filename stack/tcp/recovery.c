@@ -37,7 +37,6 @@ static void leave(struct tcp_conn *c)
 {
 	c->phase = LOSS_OPEN;
 	c->cc.cwnd = c->cc.ssthresh;
-	rack_recovered(c);
 	c->cc.ops->on_recovered(&c->cc, c->stack->now);
 }
 
@@ -55,8 +54,8 @@ static void reduce(struct tcp_conn *c, const struct flight_news *news, bool safe
 	} else {
 		uint32_t limit = f->prr_delivered > f->prr_out ? f->prr_delivered - f->prr_out : 0;
 
-		if (safe)
-			limit = (limit > delivered ? limit : delivered) + c->snd_mss;
+		/* As much as has left at least, whatever went before. */
+		limit = (limit > delivered ? limit : delivered) + (safe ? c->snd_mss : 0);
 		may = c->cc.ssthresh - pipe < limit ? c->cc.ssthresh - pipe : limit;
 	}
 	/* The first retransmission goes at once. */
@@ -128,6 +127,7 @@ void recovery_take(struct tcp_conn *c, const struct tcp_segment *s, struct fligh
 
 static void end_episode(struct tcp_conn *c)
 {
+	rack_recovered(c);
 	if (c->phase == LOSS_RECOVERY)
 		leave(c);
 	else

@@ -139,6 +139,56 @@ static void a_lost_retransmission_is_found_without_a_timeout(void **state)
 	harness_host_free(h);
 }
 
+/* RFC 9937: as much as was delivered may go, also where more went before because snd_una moved. */
+static void an_acknowledgment_in_recovery_lets_go_what_it_delivered(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = harness_conn(h, send_segments(h, &p, 10));
+
+	(void)state;
+	assert_string_equal(sent(h, p.ack), "0 1 2 3 4 5 6 7 8 9");
+	harness_pass(h, RTT);
+	sack(h, &p, 0, 9, 10);
+	harness_pass(h, RTT / 2);
+	assert_string_equal(sent(h, p.ack), "0");
+	harness_pass(h, RTT);
+	sack(h, &p, 1, 0, 0);
+	assert_string_equal(sent(h, p.ack), "1 2");
+	harness_pass(h, RTT);
+	sack(h, &p, 2, 0, 0);
+	assert_string_equal(sent(h, p.ack), "3 4");
+	sack(h, &p, 3, 0, 0);
+	assert_string_equal(sent(h, p.ack), "5 6");
+	assert_int_equal(c->phase, LOSS_RECOVERY);
+	harness_pass(h, RTT);
+	sack(h, &p, 3, 4, 5);
+	assert_string_equal(sent(h, p.ack), "3");
+	harness_host_free(h);
+}
+
+/* RFC 8985 6.2 step 4: a recovery by timeout counts like a fast one. */
+static void reordering_long_past_is_forgotten_after_a_timeout_too(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = harness_conn(h, send_segments(h, &p, 3));
+
+	(void)state;
+	c->reorder_steps = 5;
+	c->reorder_persist = 1;
+	sent(h, p.ack);
+	harness_pass(h, 1500 * NSEC_PER_MSEC);
+	assert_int_equal(c->phase, LOSS_TIMEOUT);
+	sent(h, p.ack);
+	sack(h, &p, 1, 0, 0);
+	harness_pass(h, RTT);
+	sack(h, &p, 3, 0, 0);
+	assert_int_equal(c->phase, LOSS_OPEN);
+	assert_int_equal(c->reorder_steps, 1);
+	harness_host_free(h);
+}
+
 static void reordering_that_was_seen_is_waited_for(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -317,6 +367,8 @@ int main(void)
 		cmocka_unit_test(three_sacked_segments_find_the_hole),
 		cmocka_unit_test(two_holes_are_repaired_in_one_round_trip),
 		cmocka_unit_test(a_lost_retransmission_is_found_without_a_timeout),
+		cmocka_unit_test(an_acknowledgment_in_recovery_lets_go_what_it_delivered),
+		cmocka_unit_test(reordering_long_past_is_forgotten_after_a_timeout_too),
 		cmocka_unit_test(reordering_that_was_seen_is_waited_for),
 		cmocka_unit_test(a_lost_tail_is_probed),
 		cmocka_unit_test(a_timeout_that_was_only_delay_is_undone),
