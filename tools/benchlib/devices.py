@@ -2,8 +2,10 @@
 """tools/bench io: packets a second and cycles a packet of each backend, beside dpdk-testpmd on the same device in the same run.
 
 One process serves the device (light-iobench, or testpmd turning frames round), another gives it work from the far end; each on a CPU of
-its own. Cycles are of CPU time, in turns that had packets: idle polling and other processes of the machine do not count."""
+its own. Cycles are of turns that had packets; ours leave out those in which another process had the CPU, testpmd's are scaled to the
+CPU time that it had."""
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -59,10 +61,9 @@ class Device:
     def served(self):
         """Once the near end is open."""
 
-    def clean(self):
-        """What a killed testpmd leaves."""
-        if isinstance(self.net, Veth):
-            run(self.net.prefix("server") + ["ip", "link", "set", "veth0", "xdp", "off"])
+    def clean(self, folder):
+        """What a testpmd that was killed leaves."""
+        run(self.net.prefix("server") + ["ip", "link", "set", "veth0", "xdp", "off"])
 
 
 def dpdk(vdev):
@@ -79,7 +80,11 @@ class Tap(Device):
         return "%s,%s" % (OURS, OURS_MAC) if side == "server" else "%s,%s" % (FAR, FAR_MAC)
 
     def served(self):
+        """The kernel's end appears with the near one."""
         run(["ip", "-n", self.net.name, "link", "set", "veth0", "address", FAR_MAC, "up"])
+
+    def clean(self, folder):
+        pass
 
 
 class Memif(Device):
@@ -89,8 +94,15 @@ class Memif(Device):
     def make_net(self):
         return Space("io-" + self.name, FAR)
 
+    def served(self):
+        pass
+
     def party(self, side):
         return "%s,%s" % ((OURS, OURS_MAC) if side == "server" else (FAR, FAR_MAC))
+
+    def clean(self, folder):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, "memif.sock"))
 
     def vdev_of(self, folder, role, mac):
         return "net_memif0,role=%s,id=0,mac=%s,socket=%s,socket-abstract=no" % (role, mac, os.path.join(folder, "memif.sock"))
@@ -105,18 +117,21 @@ class Memif(Device):
         return [*EAL, "--vdev=" + self.vdev_of(folder, "server", OURS_MAC)]
 
 
-class Alone(Tap):
+class Alone(Memif):
     """A device without a far end: net_ring gives back what is sent, net_null receives what nobody sent."""
 
     def __init__(self, name, title, vdev, what):
         super().__init__(name, title, dpdk(vdev), vdev)
         self.what = what
 
+    def near(self, folder):
+        return self.ours
+
     def far(self, folder):
         return None
 
-    def served(self):
-        pass
+    def eal(self, folder):
+        return [*EAL, "--vdev=" + self.vdev]
 
 
 def devices():
@@ -127,7 +142,7 @@ def devices():
             Device("af_packet", "--io=dpdk net_af_packet, veth", dpdk(packet), packet),
             Device("af_xdp", "--io=dpdk net_af_xdp, veth", dpdk(xdp), xdp),
             Memif("memif", "--io=dpdk net_memif", None, None),
-            Alone("ring", "--io=dpdk net_ring (its own far end)", "net_ring0", ("testpmd", "forward", "echo")),
+            Alone("ring", "--io=dpdk net_ring (its own far end)", "net_ring0", ("testpmd", "echo")),
             Alone("null", "--io=dpdk net_null (no far end)", "net_null0,size=%d", ("drop", "send"))]
 
 
@@ -231,12 +246,14 @@ class Bench:
             share = share_of(before, near.clocks())
         except BaseException:
             near.kill()
-            device.clean()
+            device.clean(self.folder)
             raise
         said = near.stop(what == "testpmd")
-        if near.process.returncode != 0:
+        device.clean(self.folder)
+        # testpmd may die of its memif after it has said all.
+        if near.process.returncode != 0 and what != "testpmd":
             raise RuntimeError("%s: exit %d" % (" ".join(near.argv), near.process.returncode))
-        return figures(what, said, far, share)
+        return figures(what, said, far, share, time.monotonic() - before[0])
 
 
 def share_of(before, after):
@@ -252,15 +269,17 @@ def last_json(text):
     return json.loads(lines[-1])
 
 
-def testpmd_figures(said, share):
+def testpmd_figures(said, share, seconds):
     """What it counted itself, and the cycles scaled to the CPU time that it had."""
     cycles = re.findall(r"CPU cycles/packet=([\d.]+)", said)
     packets = re.findall(r"RX-packets: (\d+)", said)
-    return {"rate": 0, "packets": int(packets[-1]) if packets else 0, "cycles": float(cycles[-1]) * share if cycles else None}
+    if not packets:
+        raise RuntimeError("testpmd said no figures: " + said[-300:])
+    return {"rate": int(packets[-1]) / seconds, "cycles": float(cycles[-1]) * share if cycles else None}
 
 
-def figures(what, said, far, share):
-    near = testpmd_figures(said, share) if what == "testpmd" else last_json(said)
+def figures(what, said, far, share, seconds):
+    near = testpmd_figures(said, share, seconds) if what == "testpmd" else last_json(said)
     result = {"rate": near["rate"], "cycles": near["cycles"], "p50": None, "p99": None}
     if far is not None and what != "drop":
         result["rate"] = far["rate"]
@@ -293,7 +312,7 @@ def text(results):
                 title, size, what, cell(median(rows, "rate"), "%.0f"), cell(median(rows, "cycles"), "%.0f"),
                 cell(median(rows, "p50"), "%.1f"), cell(median(rows, "p99"), "%.1f"), cell(beside, "%.2f")))
     lines.append("testpmd: DPDK's forwarder with 5tswap in our place on the same device (tap: its net_tap, pcap: its net_pcap); forward: the same "
-                 "by our link;\necho: a UDP socket of stack/; ping: one frame at a time; cycles: of the near end's CPU time, a packet.")
+                 "by our link;\necho: a UDP socket of stack/; ping: one frame at a time; cycles: of the near end, a packet.")
     return "\n".join(lines)
 
 
@@ -305,7 +324,7 @@ def options(argv):
     parser.add_argument("--sizes", default="64,1500", help="of 64, 1500")
     parser.add_argument("--rounds", type=int, default=3, help="rounds to take medians of (default 3)")
     parser.add_argument("--seconds", type=float, default=0.5, help="of each run (default 0.5)")
-    parser.add_argument("--window", type=int, default=64, help="frames on their way in testpmd, forward and echo (default 64)")
+    parser.add_argument("--window", type=int, default=256, help="frames on their way in testpmd, forward and echo (default 256)")
     parser.add_argument("--quick", action="store_true", help="a round of 0.2 s of the TAP device with 64 bytes, without testpmd: does it work?")
     parser.add_argument("--build", default=os.path.join(os.path.dirname(__file__), "..", "..", "build", "release"), help="where Light is built")
     parser.add_argument("--json", metavar="FILE", help="write all figures")

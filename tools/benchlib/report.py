@@ -43,7 +43,7 @@ def figure(value, digits=4):
     return ("%." + str(digits) + "g") % value
 
 
-def text_table(results, base):
+def text_table(results, base, whose):
     lines = []
     for w in results.workloads:
         lines.append("%s (unit: %s)" % (w.name, w.unit))
@@ -52,8 +52,8 @@ def text_table(results, base):
             cells = [figure(results.median(w.name, e.name, f)) for f in ("rate", "p50", "p99", "cpu")]
             ratios = ["" if e.name == base else figure(results.ratio(w.name, e.name, base, f), 3) for f in ("rate", "cpu")]
             lines.append("  %-44s %10s %9s %9s %14s %8s %8s" % (e.title, *cells, *ratios))
-    lines.append("rate x, CPU x: ratio to '%s' in the same round, median of the rounds; CPU is of the whole machine."
-                 % next(e.title for e in results.environments if e.name == base))
+    lines.append("rate x, CPU x: ratio to '%s' in the same round, median of the rounds; CPU is %s."
+                 % (next(e.title for e in results.environments if e.name == base), whose))
     return "\n".join(lines)
 
 

@@ -33,7 +33,7 @@ struct work {
 
 struct result {
 	uint64_t packets, lost;
-	double seconds, cycles;  /* cycles: of CPU time, a packet, in turns that had work */
+	double seconds, cycles;  /* cycles: a packet, in turns that had work */
 	double p50, p99;         /* load with a window of 1: microseconds */
 };
 

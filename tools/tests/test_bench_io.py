@@ -52,9 +52,10 @@ def test_testpmd_is_read_by_its_last_figures_and_its_cpu_time():
   RX-packets: 4000           RX-dropped: 0             RX-total: 4000
   CPU cycles/packet=500.50 (total cycles=2002000 / total 5tswap packets=4000) at 2600 MHz Clock
 """
-    read = devices.testpmd_figures(said, 0.5)
-    assert read["packets"] == 4000 and read["cycles"] == 250.25
-    assert devices.testpmd_figures("", 1.0)["cycles"] is None
+    read = devices.testpmd_figures(said, 0.5, 2.0)
+    assert read["rate"] == 2000 and read["cycles"] == 250.25
+    with pytest.raises(RuntimeError):
+        devices.testpmd_figures("Bye...", 1.0, 1.0)
 
 
 def test_ratios_pair_figures_of_the_same_round():
