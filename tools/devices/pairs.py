@@ -109,10 +109,10 @@ def kernel(pair):
     pair.watch(two, "peer0")
 
 
-def light_and_kernel(pair, options, eal=(), queues=1):
+def light_and_kernel(pair, options, eal=(), queues=1, device_queues=0):
     """lightd on one end of a veth pair, which has no address there; the kernel has the other."""
     one, two, interface = pair.space("l"), pair.space("p"), "light0"
-    veth(one, interface, two, "peer0", queues=queues, offloads=False, mtu=pair.mtu, index=pair.index)
+    veth(one, interface, two, "peer0", queues=device_queues or queues, offloads=False, mtu=pair.mtu, index=pair.index)
     two.ip("addr", "add", "%s/%d" % (PEER, PREFIX), "dev", "peer0")
     pair.watch(two, "peer0")
     pair.peer = End("peer", two, "peer0", PEER, pair.folder)
@@ -133,8 +133,8 @@ def tap(pair, queues=1):
     light_in_kernel(pair, ["--io=tap", "--interface=light0", "--mac=02:4c:69:67:68:74"], queues=queues)
 
 
-def afxdp(pair, queues=1):
-    light_and_kernel(pair, ["--io=afxdp", "--interface=light0"], queues=queues)
+def afxdp(pair, queues=1, device_queues=0):
+    light_and_kernel(pair, ["--io=afxdp", "--interface=light0"], queues=queues, device_queues=device_queues)
 
 
 def pcap(pair, queues=1):
@@ -215,6 +215,7 @@ KERNEL_PEERS = {
     "tap-2": (lambda p: tap(p, 2), {}),
     "afxdp-1": (afxdp, {}),
     "afxdp-2": (lambda p: afxdp(p, 2), {}),
+    "afxdp-1-of-4": (lambda p: afxdp(p, 1, 4), {}),
     "pcap-1": (pcap, {}),
     "pcap-2": (lambda p: pcap(p, 2), {"big": "16M"}),
     "dpdk-tap": (lambda p: dpdk(p, "tap", "net_tap0,iface=light0", place=light_in_kernel), {"big": "16M"}),
