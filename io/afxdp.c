@@ -76,7 +76,8 @@ static unsigned link_receive(struct link *l, struct pkt **out, unsigned n)
 		if (afxdp_now() - q->looked >= LOOK_MS)
 			afxdp_look(q);
 	}
-	if (q->copies && q->sockets && n > 0)
+	/* Without an interface, too: they would wake again and again. */
+	if (q->copies && n > 0)
 		copies = receive_copies(q, out, n);
 	return copies + (q->sockets ? afxdp_queue_receive(l, out + copies, n - copies) : 0);
 }

@@ -357,6 +357,34 @@ static void a_sleeper_notices_a_deleted_interface_and_does_not_spin(void **state
 	tear_down(&f);
 }
 
+static void copies_of_an_interface_that_has_gone_wake_once(void **state)
+{
+	struct fixture f;
+	struct pkt *p[32];
+	uint8_t frame[60] = { 0 };
+	unsigned wakes = 0, got = 0, n;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	put_ethernet(&f, frame, 0x0806);
+	put_arp(frame + 14, 1, "10.55.0.254", "10.55.0.254");
+	for (unsigned i = 0; i < 40; i++)
+		raw_send(&f, frame, 60);
+	for (uint64_t end = now_ms() + 1000; counter(f.link, "program_passed") < 40 && now_ms() < end;)
+		;
+	run("ip link del lta");
+	for (uint64_t end = now_ms() + 1200; now_ms() < end; wakes++) {
+		sleeps_until_woken(f.link, 400);
+		n = f.link->ops->receive(f.link, p, 32);
+		f.link->ops->release(f.link, p, n);
+		got += n;
+	}
+	assert_int_equal(f.link->up, 0);
+	assert_int_equal(got, 40);
+	assert_true(wakes < 20);
+	tear_down(&f);
+}
+
 static void a_device_closes_while_its_interface_is_gone(void **state)
 {
 	struct fixture f;
@@ -474,6 +502,7 @@ int main(void)
 		cmocka_unit_test(a_killed_process_leaves_no_program),
 		cmocka_unit_test(a_sleeper_is_woken_by_frames_and_by_changes),
 		cmocka_unit_test(a_sleeper_notices_a_deleted_interface_and_does_not_spin),
+		cmocka_unit_test(copies_of_an_interface_that_has_gone_wake_once),
 		cmocka_unit_test(a_device_closes_while_its_interface_is_gone),
 		cmocka_unit_test(queues_in_threads_of_their_own_lose_an_interface_and_get_it_back),
 	};
