@@ -71,6 +71,15 @@ def test_a_mac_that_changes_is_learnt(pair):
         pair.peer.space.ip("link", "set", pair.peer.interface, "address", before)
 
 
+@pytest.mark.parametrize("pair", [name for name in pairs.MAKERS if name != "kernel"], indirect=True)
+def test_lightctl_lists_the_interface_with_what_it_carried(pair):
+    pair.light.peer("udp-ask", *pair.peer.echo(), 10)
+    head, *rows = [line.split() for line in pair.daemon.ctl("link").stdout.splitlines()]
+    assert head[:2] == ["INTERFACE", "STATE"] and rows, head
+    row = dict(zip(head, rows[0]))
+    assert row["STATE"] == "up" and row["MAC"] == pair.light.mac() and int(row["RX-PACKETS"]) > 0 and int(row["TX-PACKETS"]) > 0, row
+
+
 @every_pair
 def test_datagrams_of_any_size_reach_us_and_come_back(pair):
     pair.peer.peer("udp-ask", *pair.light.echo(), *up_to(pair, DATAGRAMS))
