@@ -91,7 +91,8 @@ bool units_whole(const char *text, uint64_t least, uint64_t most, uint64_t *out)
 	if (!isdigit((unsigned char)text[0]))
 		return false;
 	errno = 0;
-	value = strtoull(text, &end, 0);
+	/* Decimal or 0x..: nobody means octal by a zero before it. */
+	value = strtoull(text, &end, text[0] == '0' && (text[1] | 32) == 'x' ? 16 : 10);
 	if (errno != 0 || *end != '\0' || value < least || value > most)
 		return false;
 	*out = value;

@@ -34,6 +34,14 @@ def conf(tmp_path):
     return write
 
 
+def test_a_number_with_a_zero_before_it_is_decimal():
+    """100 hosts are too many, 64 (octal 0100) would not be."""
+    done = check("--hosts=0100")
+    assert done.returncode == 2 and "'0100'" in done.stderr
+    assert check("--hosts=010").returncode == check("--queues=0x2").returncode == 0
+    assert check("--mtu=01500").returncode == 0 and check("--queues=08").returncode == 0
+
+
 def test_nothing_said_is_right():
     assert check().returncode == 0
 
