@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pools. Each object follows an 8-byte header with its generation, odd while the object is in use. Large calloc'ed
- * memory is untouched pages until it is written, which is what makes an unused object free of charge. */
+/* Pools. Each object follows an 8-byte header with its generation, odd while the object is in use, and then its own index, so
+ * that giving it back divides nothing. Large calloc'ed memory is untouched pages until it is written, which is what makes an unused
+ * object free of charge. */
 #include "base/pool.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 struct header {
 	uint32_t generation;
-	uint32_t free_next;  /* index + 1 */
+	uint32_t link;  /* of a free object: index + 1 of the next free one; in use: its own index */
 };
 
 static struct header *header_at(const struct pool *p, uint32_t index)
@@ -20,11 +21,10 @@ static struct header *header_at(const struct pool *p, uint32_t index)
 
 static uint32_t index_of(const struct pool *p, const void *object)
 {
-	size_t offset = (size_t)((const uint8_t *)object - p->memory) - sizeof(struct header);
-	size_t index = offset / p->stride;
+	const struct header *h = (const struct header *)object - 1;
 
-	CHECK(offset % p->stride == 0 && index < p->fresh);
-	return (uint32_t)index;
+	CHECK(h->link < p->fresh && header_at(p, h->link) == h);
+	return h->link;
 }
 
 bool pool_init(struct pool *p, size_t object_size, uint32_t capacity)
@@ -51,7 +51,7 @@ void *pool_take_or_null(struct pool *p)
 	if (p->free_first) {
 		index = p->free_first - 1;
 		h = header_at(p, index);
-		p->free_first = h->free_next;
+		p->free_first = h->link;
 		memset(h + 1, 0, p->object_size);
 	} else if (p->fresh < p->capacity) {
 		index = p->fresh++;
@@ -61,18 +61,20 @@ void *pool_take_or_null(struct pool *p)
 	}
 	CHECK(!(h->generation & 1));
 	h->generation++;
+	h->link = index;
 	p->used++;
 	return h + 1;
 }
 
 void pool_put(struct pool *p, void *object)
 {
-	uint32_t index = index_of(p, object);
-	struct header *h = header_at(p, index);
+	struct header *h = (struct header *)object - 1;
+	uint32_t index;
 
 	CHECK(h->generation & 1);
+	index = index_of(p, object);
 	h->generation++;
-	h->free_next = p->free_first;
+	h->link = p->free_first;
 	p->free_first = index + 1;
 	p->used--;
 }
