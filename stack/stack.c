@@ -302,13 +302,23 @@ bool stack_interface(const struct stack *s, int number, struct stack_interface *
 
 	if (!i)
 		return false;
-	*out = (struct stack_interface){ .link = i->link, .vid = i->vid };
+	*out = (struct stack_interface){ .link = i->link, .vid = i->vid, .mtu_limit = i->mtu_limit };
 	memcpy(out->name, i->name, sizeof(out->name));
 	if (i->address_count) {
 		out->addr = i->addresses[0].addr;
 		out->prefix = i->addresses[0].prefix;
 	}
 	return true;
+}
+
+void stack_limit_mtu(struct stack *s, int number, uint16_t mtu)
+{
+	struct interface *i = number > 0 ? stack_interface_or_null(s, (uint32_t)number) : NULL;
+
+	if (!i || i->mtu_limit == mtu)
+		return;
+	i->mtu_limit = mtu;
+	route_changed(s);  /* paths look at the MTU again */
 }
 
 /* ---- turning ---- */

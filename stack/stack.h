@@ -145,11 +145,14 @@ struct stack_interface {
 	unsigned vid;        /* of a VLAN; 0: none */
 	struct ipaddr addr;  /* the first; any: none */
 	unsigned prefix;
+	uint16_t mtu_limit;  /* stack_limit_mtu; 0: the link's own */
 };
 /* The highest number of an interface; below it a number may be free where a VLAN was removed. */
 unsigned stack_interfaces(const struct stack *);
 /* By number; false when there is none. */
 bool stack_interface(const struct stack *, int interface, struct stack_interface *);
+/* Bytes of an IP packet where less than the link's MTU was asked for, as a DHCP server may; 0: the link's. */
+void stack_limit_mtu(struct stack *, int interface, uint16_t mtu);
 
 /* The i-th address of an interface; false past the end. */
 bool stack_interface_address(const struct stack *, int interface, unsigned i, struct ipaddr *, unsigned *prefix);

@@ -326,6 +326,29 @@ static void permanent_neighbours_outlive_the_carrier(void **state)
 	frame_verify(&w->sent[0]);
 }
 
+static void a_limited_mtu_holds_for_paths_that_are_kept_and_new_ones(void **state)
+{
+	struct world *w = *state;
+	struct ipaddr there = ipaddr_from_ip4(PEER);
+	struct stack_interface i;
+	struct path path;
+	uint32_t generation;
+
+	assert_int_equal(route_find(w->s, NULL, &there, &path), 0);
+	assert_int_equal(path.mtu, 1500);
+	generation = w->s->route_generation;
+	stack_limit_mtu(w->s, w->interface, 1400);
+	assert_int_not_equal(w->s->route_generation, generation);
+	assert_int_equal(route_find(w->s, NULL, &there, &path), 0);
+	assert_int_equal(path.mtu, 1400);
+	assert_true(stack_interface(w->s, w->interface, &i));
+	assert_int_equal(i.mtu_limit, 1400);
+	stack_limit_mtu(w->s, w->interface, 0);
+	assert_int_equal(route_find(w->s, NULL, &there, &path), 0);
+	assert_int_equal(path.mtu, 1500);
+	stack_limit_mtu(w->s, 15, 1400);    /* there is none */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +364,7 @@ int main(void)
 		world_test_unknown(a_returned_carrier_announces_every_address_and_asks_for_neighbours_anew),
 		world_test_unknown(who_waited_for_an_answer_when_the_carrier_went_gets_it_afterwards),
 		world_test(permanent_neighbours_outlive_the_carrier),
+		world_test(a_limited_mtu_holds_for_paths_that_are_kept_and_new_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

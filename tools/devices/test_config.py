@@ -61,9 +61,9 @@ def test_an_mtu_beyond_the_device_is_refused_with_its_limits(own):
     assert done.returncode > 0 and re.search(r"9000 bytes is not possible, net_tap takes \d+ to 1504", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("name", ["tap-1", "afxdp-1", "pcap-1"])
+@pytest.mark.parametrize("name", ["tap-1", "tap-2", "afxdp-1", "pcap-1"])
 def test_dhcp_gives_the_address_and_the_way_out(own, name):
-    """dnsmasq is the server. The lease is used, renewed, and given back when asked to."""
+    """dnsmasq is the server. The lease is used, renewed, and given back when asked to, and at the end."""
     pair = own(name, lease=True)
     log = os.path.join(pair.folder, "dnsmasq.log")
     server = Process(pair.peer.space.argv([
@@ -81,11 +81,16 @@ def test_dhcp_gives_the_address_and_the_way_out(own, name):
     routes = pair.daemon.ask("route")["routes"]
     assert any(r["prefix"] == 0 and r["gateway"] == PEER for r in routes), routes
     wait_until("the lease was renewed", lambda: len(re.findall(r"DHCPACK\(.*\) " + re.escape(leased["address"]), server.text())) >= 2, 60)
-    pair.daemon.ctl("dhcp", "stop", "dev", pair.daemon.ask("link")["links"][0]["name"])
+    interface = pair.daemon.ask("link")["links"][0]["name"]
+    pair.daemon.ctl("dhcp", "stop", "dev", interface)
     wait_until("the lease was given back", lambda: "DHCPRELEASE" in server.text())
     assert [a["address"] for a in pair.daemon.ask("addr")["addresses"]] == ["127.0.0.1"]
-    server.end()
+    pair.daemon.ctl("dhcp", "start", "dev", interface)
+    wait_until("an address came again", lambda: len(pair.daemon.ask("addr")["addresses"]) == 2, 60)
+    pair.peer.peer("udp-ask", *pair.light.echo(), 10, 1000)
     ends_clean(pair.daemon)
+    wait_until("the end gave the lease back, too", lambda: server.text().count("DHCPRELEASE(") == 2)
+    server.end()
 
 
 @pytest.mark.parametrize("name", ["tap-1", "afxdp-1", "pcap-2", "dpdk-af_packet"])

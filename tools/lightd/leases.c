@@ -41,12 +41,14 @@ static struct client *find(unsigned host, int interface)
 /* ---- the copy ---- */
 
 #define SEEN_MAX 256u
+#define SEEN_INTERFACES 64u
 
 /* What core 0's stack has. */
 struct copy {
 	struct daemon *daemon;
 	unsigned host;
-	unsigned addresses, routes;
+	unsigned addresses, routes, interfaces;
+	uint16_t mtu_limit[SEEN_INTERFACES];
 	struct {
 		int interface;
 		struct ipaddr addr;
@@ -57,8 +59,14 @@ struct copy {
 
 static void see(struct copy *c, const struct stack *s)
 {
-	c->addresses = c->routes = 0;
+	struct stack_interface i;
+
+	c->addresses = c->routes = c->interfaces = 0;
 	for (unsigned k = 1; k <= stack_interfaces(s); k++) {
+		if (k < SEEN_INTERFACES) {
+			c->mtu_limit[k] = stack_interface(s, (int)k, &i) ? i.mtu_limit : 0;
+			c->interfaces = k;
+		}
 		for (unsigned a = 0; (int)k != stack_loopback(s) && c->addresses < SEEN_MAX &&
 				     stack_interface_address(s, (int)k, a, &c->address[c->addresses].addr, &c->address[c->addresses].prefix); a++)
 			c->address[c->addresses++].interface = (int)k;
@@ -103,6 +111,8 @@ static void make_alike(void *context, unsigned core)
 		if (!has_address(c, &mine, i))
 			stack_add_address(s, c->address[i].interface, &c->address[i].addr, c->address[i].prefix);
 	}
+	for (unsigned k = 1; k <= c->interfaces; k++)
+		stack_limit_mtu(s, (int)k, c->mtu_limit[k]);
 	see(&mine, s);
 	for (unsigned i = 0; i < mine.routes; i++) {
 		if (!has_route(&mine, c, i))
@@ -181,6 +191,20 @@ int leases_stop(struct daemon *d, unsigned host, int interface)
 	network_ask_dhcp(d->network, host, interface, false);
 	spread_lease(d, host);
 	return 0;
+}
+
+unsigned leases_end(void)
+{
+	unsigned ended = 0;
+
+	for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+		if (client[i].dhcp == NULL)
+			continue;
+		dhcp_stop(client[i].dhcp);
+		client[i].dhcp = NULL;
+		ended++;
+	}
+	return ended;
 }
 
 int leases_start_all(struct daemon *d)

@@ -13,6 +13,8 @@ int leases_start(struct daemon *, unsigned host, int interface);
 int leases_stop(struct daemon *, unsigned host, int interface);
 /* As the options say. 0 or -errno. */
 int leases_start_all(struct daemon *);
+/* At the daemon's end: all leases are given back (RFC 2131 4.4.6), in a last turn of core 0's stacks. Returns how many clients there were. */
+unsigned leases_end(void);
 /* What came or went since the last call is made known. Returns the amount of work. */
 unsigned leases_turn(struct daemon *);
 /* The i-th client of all hosts; false past the end. */

@@ -74,15 +74,12 @@ static int open_servers(struct daemon *d)
 	return server_new_cores(&config, d->cores, d->server);
 }
 
-/* Programs are told first, and their sleepers woken; then the network gets a moment for the last segments. */
-static void farewell(struct daemon *d)
+/* A moment for what the stacks still send. */
+static void last_turns(struct daemon *d)
 {
 	nsec end = core_clock() + FAREWELL;
 	bool due = true;
 
-	core_join_others(d);
-	for (unsigned i = 0; i < d->cores; i++)
-		server_stop(d->server[d->cores - 1 - i]);
 	while (due && core_clock() < end) {
 		due = false;
 		for (unsigned i = 0; i < d->cores; i++) {
@@ -90,6 +87,17 @@ static void farewell(struct daemon *d)
 			due = due || network_deadline(d->network, i) < end;
 		}
 	}
+}
+
+/* Programs are told first, and their sleepers woken; the last segments go; then the addresses from which they went are given back. */
+static void farewell(struct daemon *d)
+{
+	core_join_others(d);
+	for (unsigned i = 0; i < d->cores; i++)
+		server_stop(d->server[d->cores - 1 - i]);
+	last_turns(d);
+	if (leases_end() > 0)
+		last_turns(d);
 }
 
 static void close_servers(struct daemon *d)
