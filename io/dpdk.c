@@ -137,6 +137,7 @@ static int set_mtu(struct dpdk_port *port, const struct dpdk_plan *plan)
 
 static int set_up(struct dpdk_port *port, struct dpdk_plan *plan, char why[DEVICE_WHY])
 {
+	static const uint8_t all_hosts[1][6] = { { 0x01, 0, 0x5e, 0, 0, 1 } };   /* 224.0.0.1, which every host hears (RFC 1112 7.2) */
 	const char *said;
 	int error;
 
@@ -162,6 +163,7 @@ static int set_up(struct dpdk_port *port, struct dpdk_plan *plan, char why[DEVIC
 	error = plan->config->promiscuous ? rte_eth_promiscuous_enable(port->id) : rte_eth_promiscuous_disable(port->id);
 	if (error && plan->config->promiscuous)
 		dpdk_log(port, "the PMD has no promiscuous mode: %s", strerror(-error));
+	(void)dpdk_multicast(&port->device, all_hosts, 1);
 	return 0;
 }
 

@@ -27,7 +27,7 @@ struct dpdk_config {
 };
 /* A port that has been closed is gone for this process. 0, or -errno and a sentence in why. */
 int dpdk_open(const struct dpdk_config *, struct device **, char why[DEVICE_WHY]);
-/* Multicast groups that the port should let through (6 bytes each). 0 or -errno; -ENOTSUP: the port was made all-multicast instead. */
+/* Multicast groups that the port should let through (6 bytes each), instead of the one of all hosts that it was opened with. 0 or -errno; -ENOTSUP: the port was made all-multicast instead. */
 int dpdk_multicast(struct device *, const uint8_t (*macs)[6], unsigned n);
 
 #endif

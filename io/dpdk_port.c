@@ -195,10 +195,8 @@ int dpdk_multicast(struct device *d, const uint8_t (*macs)[6], unsigned n)
 		return 0;
 	/* No filter, a full one, or one that the PMD will not set: everything then, where that can be chosen at all. */
 	error = rte_eth_allmulticast_enable(port->id);
-	if (error == 0 || error == -ENOTSUP) {
-		dpdk_log(port, "the PMD has no filter for %u multicast groups: all of them are received", n);
+	if (error == 0 || error == -ENOTSUP)
 		return -ENOTSUP;
-	}
 	dpdk_log(port, "multicast groups cannot be received: %s", strerror(-error));
 	return error;
 }
