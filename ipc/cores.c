@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SLOTS 256u
 #define BATCH 64u           /* messages of one core in a turn */
 #define STATS_EVERY 64u     /* turns */
+#define NO_MEMORY_WAIT 1000000  /* ns */
 #define STATS_WORDS (sizeof(struct server_stats) / sizeof(uint64_t))
 
 _Static_assert(sizeof(struct server_stats) % sizeof(uint64_t) == 0, "counters are read by words");
@@ -48,23 +50,40 @@ static bool hand_over(struct server *s, unsigned to, const struct core_message *
 	return rte_ring_sp_enqueue_bulk_elem(s->cores->ring[s->core][to], m, sizeof(*m), 1, NULL) == 1;
 }
 
-/* A message that is lost is a program that waits for ever, or memory that never comes back. */
-static void keep(struct server *s, struct core_queue *q, const struct core_message *m)
+/* False: there is no memory. */
+static bool grow(struct core_queue *q)
 {
-	if (q->n == q->room) {
-		uint32_t room = q->room ? 2 * q->room : 64, i;
-		struct core_message *items = malloc(room * sizeof(*items));
+	uint32_t room = q->room ? 2 * q->room : 64, i;
+	struct core_message *items = malloc(room * sizeof(*items));
 
-		if (!items) {
-			server_log(s, "no memory for what one core has to tell another");
-			abort();
-		}
-		for (i = 0; i < q->n; i++)
-			items[i] = q->items[(q->first + i) % q->room];
-		free(q->items);
-		q->items = items;
-		q->first = 0;
-		q->room = room;
+	if (!items)
+		return false;
+	for (i = 0; i < q->n; i++)
+		items[i] = q->items[(q->first + i) % q->room];
+	free(q->items);
+	q->items = items;
+	q->first = 0;
+	q->room = room;
+	return true;
+}
+
+/* A message that is lost is a program that waits for ever, or memory that never comes back. Without memory this core waits for the
+ * other one to hear, or for memory. */
+static void keep(struct server *s, unsigned to, const struct core_message *m)
+{
+	struct core_queue *q = &s->unsent[to];
+	bool said = false;
+
+	while (q->n == q->room && !grow(q)) {
+		if (!said)
+			server_log(s, "no memory for what one core has to tell another: it waits");
+		said = true;
+		cores_flush(s);
+		s->spoken |= 1u << to;
+		if (q->n == 0 && hand_over(s, to, m))
+			return;
+		if (q->n == q->room)
+			nanosleep(&(struct timespec){ 0, NO_MEMORY_WAIT }, NULL);
 	}
 	q->items[(q->first + q->n++) % q->room] = *m;
 }
@@ -78,7 +97,7 @@ void cores_send(struct server *s, unsigned to, const struct core_message *m)
 	s->spoken |= 1u << to;
 	if (q->n == 0 && hand_over(s, to, m))
 		return;
-	keep(s, q, m);
+	keep(s, to, m);
 	s->behind = true;
 }
 
