@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What "meson install" puts into place: the layout, the service, the manual, and that all of it is true and works from there."""
+import json
 import os
 import re
 import shutil
@@ -31,7 +32,6 @@ def files(destdir):
 def option(name):
     """One of the build's options, absolute where it is a folder below the prefix."""
     introspected = run("meson", "introspect", "--buildoptions", BUILD).stdout
-    import json
     values = {o["name"]: o["value"] for o in json.loads(introspected)}
     return os.path.join(values["prefix"], values[name]).lstrip("/")
 
