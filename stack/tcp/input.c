@@ -9,6 +9,7 @@
 #include "close.h"
 #include "loss.h"
 #include "output.h"
+#include "rack.h"
 #include "recovery.h"
 #include "recv.h"
 #include "send.h"
@@ -260,6 +261,8 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		loss_duplicate_ack(c);
 	else if (c->sack_on && (news.sacked > 0 || news.dsack))
 		recovery_ack(c, s, &news, 0, 0);
+	else if (c->sack_on)
+		rack_nothing_new(c, s);
 	take_window(c, a);
 	return NEXT;
 }

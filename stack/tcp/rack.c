@@ -177,3 +177,10 @@ bool rack_probe_repaired(struct tcp_conn *c, const struct tcp_segment *s, const 
 	}
 	return false;
 }
+
+/* RFC 8985 7.4.2: a duplicate without SACK blocks says that both the original and the probe have arrived. */
+void rack_nothing_new(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (c->probe_out && c->probe_again && s->ack == c->probe_end && s->len == 0 && s->sack_count == 0)
+		c->probe_out = false;
+}

@@ -20,5 +20,7 @@ void rack_expired(struct tcp_conn *);
 void rack_schedule_probe(struct tcp_conn *);
 /* RFC 8985 7.4: what an acknowledgment says of the probe. True: the probe repaired a loss, which is congestion. */
 bool rack_probe_repaired(struct tcp_conn *, const struct tcp_segment *, const struct flight_news *);
+/* An acknowledgment that tells nothing new, for a peer without D-SACK. */
+void rack_nothing_new(struct tcp_conn *, const struct tcp_segment *);
 
 #endif

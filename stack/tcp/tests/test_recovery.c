@@ -239,6 +239,28 @@ static void a_lost_tail_is_probed(void **state)
 	harness_host_free(h);
 }
 
+/* RFC 8985 7.4.2, of a peer without D-SACK. */
+static void a_needless_probe_is_told_by_a_duplicate(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	ep_id id = send_segments(h, &p, 4);
+	struct tcp_conn *c = harness_conn(h, id);
+	uint32_t ssthresh = c->cc.ssthresh;
+
+	(void)state;
+	sent(h, p.ack);
+	harness_pass(h, 2 * RTT + 10 * NSEC_PER_MSEC);
+	assert_string_equal(sent(h, p.ack), "3");
+	sack(h, &p, 4, 0, 0);
+	sack(h, &p, 4, 0, 0);
+	assert_int_equal(ep_send(h->stack, id, bytes, MSS), MSS);
+	harness_turn(h);
+	sack(h, &p, 5, 0, 0);
+	assert_int_equal(c->cc.ssthresh, ssthresh);
+	harness_host_free(h);
+}
+
 static void a_timeout_that_was_only_delay_is_undone(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -371,6 +393,7 @@ int main(void)
 		cmocka_unit_test(reordering_long_past_is_forgotten_after_a_timeout_too),
 		cmocka_unit_test(reordering_that_was_seen_is_waited_for),
 		cmocka_unit_test(a_lost_tail_is_probed),
+		cmocka_unit_test(a_needless_probe_is_told_by_a_duplicate),
 		cmocka_unit_test(a_timeout_that_was_only_delay_is_undone),
 		cmocka_unit_test(a_peer_that_reneges_gets_it_all_again),
 		cmocka_unit_test(needless_retransmissions_are_undone_by_dsack),
