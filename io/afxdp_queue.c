@@ -85,13 +85,19 @@ void afxdp_queue_reap(struct afxdp_queue *q)
 	q->tx_pieces -= n;
 }
 
+/* The kernel shows received frames first and only then that it took their chunks off the fill ring: for that moment the ring is
+ * fuller than what is held there says, and takes the rest at the next call. */
 static void refill(struct afxdp_queue *q, struct afxdp_socket *s)
 {
-	uint32_t n = s->rx_held < q->rx_target ? q->rx_target - s->rx_held : 0, at;
+	uint32_t n = s->rx_held < q->rx_target ? q->rx_target - s->rx_held : 0, room, at;
 
 	if (n > q->free_small_count)
 		n = q->free_small_count;
 	if (n == 0 || (n < REFILL && s->rx_held >= q->rx_target / 2 && s->rx_held > 0))
+		return;
+	room = xsk_prod_nb_free(&s->fill, n);
+	n = n < room ? n : room;
+	if (n == 0)
 		return;
 	CHECK(xsk_ring_prod__reserve(&s->fill, n, &at) == n);
 	for (uint32_t i = 0; i < n; i++) {
