@@ -54,7 +54,6 @@ static void leave_state(struct flight *f, const struct record *r)
 {
 	if (r->state == RECORD_SACKED) {
 		f->sacked -= length(r);
-		f->sacked_records--;
 	} else if (r->state == RECORD_LOST) {
 		f->lost -= length(r);
 	} else {
@@ -67,7 +66,6 @@ static void enter_state(struct flight *f, struct record *r, enum record_state st
 	r->state = (uint8_t)state;
 	if (state == RECORD_SACKED) {
 		f->sacked += length(r);
-		f->sacked_records++;
 	} else if (state == RECORD_LOST) {
 		f->lost += length(r);
 	} else {
@@ -95,8 +93,6 @@ static bool cut(struct tcp_conn *c, struct record *r, uint32_t at)
 	list_prepend(&r->by_sequence, &tail->by_sequence);
 	if (list_linked(&r->by_time))
 		list_prepend(&r->by_time, &tail->by_time);
-	if (r->state == RECORD_SACKED)
-		c->flight->sacked_records++;
 	return true;
 }
 
@@ -238,10 +234,9 @@ static void arrived(struct tcp_conn *c, const struct record *r, const struct tcp
 	nsec rtt = c->stack->now - r->sent_at;
 
 	if (!r->again) {
-		news->original = seq_lt(r->start, c->recover);
+		news->original |= seq_lt(r->start, c->recover);
 		news->rtt = rtt ? rtt : 1;
-	} else if (rtt < c->rtt.min || (s && s->has & SEG_HAS_TS && f->resent_any &&
-					 seq_lt(s->tsecr, f->resent_tsval))) {
+	} else if (rtt < c->rtt.min || (s->has & SEG_HAS_TS && f->resent_any && seq_lt(s->tsecr, f->resent_tsval))) {
 		return;
 	}
 	if (f->rack_sent_at == 0 || sent_before(f->rack_sent_at, f->rack_end, r->sent_at, r->end)) {

@@ -29,7 +29,6 @@ struct flight {
 	struct list by_sequence, by_time;
 	uint32_t records;
 	uint32_t in_flight, sacked, lost;  /* numbers in each state; their sum is snd_nxt - snd_una */
-	uint32_t sacked_records;
 	uint32_t highest_sacked;           /* end of the highest SACKed number; snd_una or below: none */
 
 	/* rack.c: the newest transmission known to have arrived (RFC 8985 5.3) */

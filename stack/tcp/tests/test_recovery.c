@@ -283,6 +283,27 @@ static void a_timeout_that_was_only_delay_is_undone(void **state)
 	harness_host_free(h);
 }
 
+/* The same, when one acknowledgment covers what was late and what is newer than the timeout. */
+static void delay_is_seen_behind_newer_data_too(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	ep_id id = send_segments(h, &p, 10);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	harness_pass(h, 5 * RTT + RTT / 2);
+	assert_int_equal(c->phase, LOSS_TIMEOUT);
+	flight_none_lost(c);               /* as RACK leaves what it cannot call lost */
+	c->cc.cwnd = 20 * MSS;
+	assert_int_equal(ep_send(h->stack, id, bytes, 2 * MSS), 2 * MSS);
+	harness_turn(h);
+	assert_non_null(strstr(sent(h, p.ack), "10 11"));
+	sack(h, &p, 11, 0, 0);
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 1);
+	harness_host_free(h);
+}
+
 static void a_peer_that_reneges_gets_it_all_again(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -395,6 +416,7 @@ int main(void)
 		cmocka_unit_test(a_lost_tail_is_probed),
 		cmocka_unit_test(a_needless_probe_is_told_by_a_duplicate),
 		cmocka_unit_test(a_timeout_that_was_only_delay_is_undone),
+		cmocka_unit_test(delay_is_seen_behind_newer_data_too),
 		cmocka_unit_test(a_peer_that_reneges_gets_it_all_again),
 		cmocka_unit_test(needless_retransmissions_are_undone_by_dsack),
 		cmocka_unit_test(blocks_that_lie_are_not_believed),
