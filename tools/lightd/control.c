@@ -17,6 +17,7 @@
 #include "tools/lightd/answer.h"
 #include "tools/lightd/change.h"
 #include "tools/lightd/show.h"
+#include "tools/units.h"
 
 #define QUESTION_MAX 1023
 #define WORDS_MAX 16
@@ -89,8 +90,14 @@ static int answer_capture(struct daemon *d, unsigned host, int fd, bool look, ch
 {
 	struct capture_question q = { .fd = fd, .look = look };
 	struct network_interface *i = interface_of(d, host, words[0] != NULL ? words[1] : NULL);
-	unsigned long core = words[0] != NULL && words[1] != NULL && words[2] != NULL ? strtoul(words[2], NULL, 10) : 0;
+	uint64_t core = 0, snap = 0;
 
+	if (words[0] != NULL && !units_whole(words[0], 0, UINT32_MAX, &snap)) {
+		put_text(to, "error", "how much of a frame is kept is a number of bytes; 0: all");
+		return -EINVAL;
+	}
+	if (words[0] != NULL && words[1] != NULL && words[2] != NULL && !units_whole(words[2], 0, d->cores - 1, &core))
+		core = d->cores;
 	if (i == NULL || core >= d->cores) {
 		put_text(to, "error", i == NULL ? "there is no such interface; lightctl link shows them" : "there is no such core");
 		return -ENODEV;
@@ -100,7 +107,7 @@ static int answer_capture(struct daemon *d, unsigned host, int fd, bool look, ch
 		return -EINVAL;
 	}
 	q.link = i->link[core];
-	q.snap = words[0] != NULL ? (uint32_t)strtoul(words[0], NULL, 10) : 0;
+	q.snap = (uint32_t)snap;
 	core_call(d, (unsigned)core, capture_here, &q);
 	if (fd < 0) {
 		put_number(to, "packets", q.status.packets);

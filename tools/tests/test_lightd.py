@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -216,6 +217,18 @@ def test_a_capture_into_a_pipe_is_refused_and_leaks_nothing(daemon, tmp_path):
     os.close(reader)
     time.sleep(0.1)
     assert len(os.listdir("/proc/%d/fd" % daemon.process.pid)) <= before
+
+
+def test_a_capture_question_with_words_for_numbers_is_refused(daemon):
+    # lightctl checks these itself, another asker may not: ipc/hello.h has the form.
+    for words, said in (("x - 0", b"a number of bytes"), ("64 - x", b"no such core"), ("64 - 99", b"no such core")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(5)
+            s.connect(daemon.socket)
+            s.send(struct.pack("<IHHII32s", 0x4867694C, 2, 8, 0, 0, b"") + b"capture-status - " + words.encode())
+            answer = s.recv(65536)
+        assert struct.unpack("<Ii", answer[:8])[1] < 0
+        assert said in answer
 
 
 def test_sigterm_ends_connections_and_wakes_their_programs(daemon):
