@@ -135,6 +135,11 @@ void pipe_enter(struct wire *w, struct wire_port *port, enum wire_direction d, s
 
 	if (d == WIRE_UP)
 		wire_packet(pkt)->damaged = false;
+	if (p->set.mtu && pkt->len > ETH_HEADER + p->set.mtu) {
+		w->counts[WIRE_BLACK_HOLE]++;
+		wire_give(w, pkt);
+		return;
+	}
 	if (happens(p, p->set.loss)) {
 		w->counts[WIRE_LOST]++;
 		wire_give(w, pkt);

@@ -36,6 +36,7 @@ struct wire_impairment {
 	uint32_t queue_packets;  /* waiting for the rate; drop tail; 0: no limit */
 	uint32_t queue_bytes;
 	double loss, duplicate, reorder, corrupt;
+	uint32_t mtu;            /* longer IP packets are lost without a word: a path MTU black hole; 0: no limit */
 	nsec reorder_delay;      /* how much later a reordered frame comes; 0: a quarter of delay, at least 1 ms */
 };
 
@@ -48,6 +49,7 @@ enum wire_count {
 	WIRE_DUPLICATED,
 	WIRE_REORDERED,
 	WIRE_CORRUPTED,
+	WIRE_BLACK_HOLE,  /* longer than the direction's silent limit */
 	WIRE_OVERSIZE,    /* longer than the MTU, or a super-frame that makes no sense */
 	WIRE_RUNT,        /* shorter than an Ethernet header */
 	WIRE_NO_CARRIER,  /* a port was down */

@@ -12,6 +12,7 @@ static const char *const names[WIRE_COUNTS] = {
 	[WIRE_DUPLICATED] = "duplicated",
 	[WIRE_REORDERED] = "reordered",
 	[WIRE_CORRUPTED] = "corrupted",
+	[WIRE_BLACK_HOLE] = "black_hole",
 	[WIRE_OVERSIZE] = "oversize",
 	[WIRE_RUNT] = "runt",
 	[WIRE_NO_CARRIER] = "no-carrier",

@@ -236,6 +236,23 @@ static void jitter_does_not_reorder_but_reordering_does(void **state)
 	done(w);
 }
 
+static void a_black_hole_eats_what_is_longer_than_its_limit_and_nothing_else(void **state)
+{
+	struct wire *w = make(2, 0);
+
+	(void)state;
+	impair(w, 0, WIRE_UP, (struct wire_impairment){ .mtu = 1000 });
+	send(w, 0, 1, 14 + 1001, 1);
+	send(w, 0, 1, 14 + 1000, 2);
+	send(w, 1, 0, 14 + 1001, 3);
+	wire_advance(w, MS);
+	assert_int_equal(take(w, 1), 2);
+	assert_int_equal(take(w, 1), -1);
+	assert_int_equal(take(w, 0), 3);
+	assert_int_equal(wire_count(w, WIRE_BLACK_HOLE), 1);
+	done(w);
+}
+
 static void corruption_flips_one_bit_behind_the_ethernet_header(void **state)
 {
 	struct wire *w = make(2, 0);
@@ -357,6 +374,7 @@ int main(void)
 		cmocka_unit_test(a_full_queue_drops_the_newest),
 		cmocka_unit_test(chance_is_as_configured_and_the_same_for_the_same_seed),
 		cmocka_unit_test(jitter_does_not_reorder_but_reordering_does),
+		cmocka_unit_test(a_black_hole_eats_what_is_longer_than_its_limit_and_nothing_else),
 		cmocka_unit_test(corruption_flips_one_bit_behind_the_ethernet_header),
 		cmocka_unit_test(a_port_without_carrier_loses_frames_and_counts_them),
 		cmocka_unit_test(what_nobody_takes_does_not_eat_the_pool),
