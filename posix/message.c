@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "posix/optmap.h"
+
 int control_read(const struct msghdr *m, struct dgram_header *header)
 {
 	if (m->msg_controllen == 0)

@@ -22,9 +22,6 @@ enum socket_place { SOCKET_UNDECIDED, SOCKET_LIGHT };
 
 #define LINE_NONE UINT32_MAX
 
-/* struct socket.wants */
-enum { WANT_PKTINFO = 1 << 0, WANT_TTL = 1 << 1, WANT_TOS = 1 << 2 };
-
 /* One open file description of ours: dup and fork'ed copies of the number refer to the same one (in this process). */
 struct socket {
 	_Atomic uint32_t references;      /* descriptors + calls in progress; 0: in the pool, free */
@@ -42,7 +39,7 @@ struct socket {
 	int domain, protocol;
 	bool bound_any;                   /* bind(0.0.0.0, port 0) while undecided: done when the place is known */
 	bool more;                        /* corked by MSG_MORE */
-	uint8_t wants;                    /* control messages wanted with each datagram */
+	uint8_t wants;                    /* WANT_* of optmap.h: control messages wanted with each datagram */
 	_Atomic bool connecting;          /* the program has not yet heard how its connect ended */
 	bool async;
 	int owner_pid;

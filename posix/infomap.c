@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* TCP_INFO of what the stack knows, and the names of congestion controls. */
+#include "posix/infomap.h"
+
+#include <linux/tcp.h>
+#include <stddef.h>
+#include <string.h>
+
+_Static_assert(offsetof(struct infomap_tcp, snd_wnd) == offsetof(struct tcp_info, tcpi_snd_wnd), "Linux's layout");
+_Static_assert(offsetof(struct infomap_tcp, total_rto_time_ms) == 244, "Linux's layout");
+
+static uint32_t usec(nsec t)
+{
+	return (uint32_t)(t / NSEC_PER_USEC);
+}
+
+static uint32_t msec(nsec t)
+{
+	return (uint32_t)(t / NSEC_PER_MSEC);
+}
+
+static uint32_t segments(uint32_t bytes, uint32_t mss)
+{
+	return mss ? bytes / mss : bytes;
+}
+
+static void fill_state(const struct ep_info *i, struct infomap_tcp *t)
+{
+	t->state = (uint8_t)i->state;
+	t->ca_state = i->backoff ? TCP_CA_Loss : i->retransmits ? TCP_CA_Recovery : TCP_CA_Open;
+	t->retransmits = i->retransmits;
+	t->probes = i->probes;
+	t->backoff = i->backoff;
+	t->options = (uint8_t)((i->timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (i->sack ? TCPI_OPT_SACK : 0) |
+			       (i->window_scaling ? TCPI_OPT_WSCALE : 0));
+	t->scales = (uint8_t)((i->send_scale & 15) | (i->receive_scale & 15) << 4);
+	t->pmtu = i->path_mtu;
+	t->rto = usec(i->rto);
+	t->rtt = usec(i->srtt);
+	t->rttvar = usec(i->rttvar);
+	t->min_rtt = usec(i->rtt_min);
+	t->last_data_sent_ms = msec(i->last_data_sent);
+	t->last_data_recv_ms = msec(i->last_data_received);
+	t->last_ack_recv_ms = msec(i->last_ack_received);
+}
+
+void infomap_tcp(const struct ep_info *i, struct infomap_tcp *t)
+{
+	memset(t, 0, sizeof(*t));
+	fill_state(i, t);
+	t->snd_mss = i->mss;
+	t->rcv_mss = i->receive_mss;
+	t->advmss = i->receive_mss;
+	t->unacked = i->state == TCP_LISTEN ? i->receive_queued : i->in_flight_segments;
+	t->sacked = i->state == TCP_LISTEN ? i->send_queued : 0;
+	t->lost = i->lost;
+	t->snd_ssthresh = segments(i->ssthresh, i->mss);
+	t->snd_cwnd = segments(i->cwnd, i->mss);
+	t->rcv_space = i->receive_buffer;
+	t->snd_wnd = i->send_window;
+	t->rcv_wnd = i->receive_window;
+	t->total_retrans = i->retransmitted_total;
+	t->reord_seen = i->reorder_seen;
+	t->bytes_acked = i->bytes_acked;
+	t->bytes_received = i->bytes_received;
+	t->bytes_sent = i->bytes_sent;
+	t->bytes_retrans = i->bytes_retransmitted;
+	t->segs_out = i->segments_sent;
+	t->segs_in = i->segments_received;
+	t->data_segs_out = i->data_segments_sent;
+	t->data_segs_in = i->data_segments_received;
+	t->notsent_bytes = i->send_unsent;
+}
+
+void infomap_write_tcp(const struct ep_info *i, void *value, socklen_t *length)
+{
+	struct infomap_tcp t;
+
+	infomap_tcp(i, &t);
+	if (*length > sizeof(t))
+		*length = sizeof(t);
+	memcpy(value, &t, *length);
+}
+
+void infomap_congestion_name(const char *given, char name[INFOMAP_NAME_BYTES])
+{
+	memset(name, 0, INFOMAP_NAME_BYTES);
+	if (given)
+		memcpy(name, given, strnlen(given, INFOMAP_NAME_BYTES - 1));
+}
+
+int64_t infomap_congestion_number(const void *value, socklen_t length)
+{
+	char wanted[INFOMAP_NAME_BYTES] = { 0 };
+	int64_t number;
+
+	memcpy(wanted, value, length < INFOMAP_NAME_BYTES - 1 ? length : INFOMAP_NAME_BYTES - 1);
+	if (strcmp(wanted, "reno") == 0)   /* Linux's name for it */
+		return EP_CC_NEWRENO;
+	for (number = 1; ep_congestion_name(number); number++)
+		if (strcmp(wanted, ep_congestion_name(number)) == 0)
+			return number;
+	return 0;
+}
