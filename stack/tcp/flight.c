@@ -301,8 +301,10 @@ void flight_take_sack(struct tcp_conn *c, const struct tcp_segment *s, struct fl
 		const struct sack_block *b = &s->sack[i];
 
 		/* Only what was sent and is not acknowledged. */
-		if (seq_lt(b->start, b->end) && seq_geq(b->start, seq_max(c->snd_una, s->ack)) && seq_leq(b->end, c->snd_nxt))
+		if (seq_lt(b->start, b->end) && seq_geq(b->start, seq_max(c->snd_una, s->ack)) && seq_leq(b->end, c->snd_nxt)) {
+			news->ranges++;
 			sack_range(c, b, s, news);
+		}
 	}
 }
 

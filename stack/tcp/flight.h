@@ -38,6 +38,7 @@ struct flight {
 	/* loss.c: proportional rate reduction (RFC 9937), and undo */
 	uint32_t prr_delivered, prr_out, prr_from;
 	bool may_undo;
+	bool timeout_first;                /* the episode began with a timeout: RFC 5682 applies */
 	struct cc before;                  /* as it was when the episode began */
 	uint32_t episode;                  /* snd_una then */
 	uint32_t resent;                   /* numbers sent again in it, less those a D-SACK says were needless */
@@ -51,6 +52,7 @@ struct flight_news {
 	uint32_t in_flight;          /* before it */
 	uint32_t highest_before;     /* what was the highest SACKed number then: RACK.fack */
 	nsec rtt;                    /* of the newest segment that was sent only once; 0: none */
+	unsigned ranges;             /* blocks that were believed */
 	bool original;               /* something that was sent once and not SACKed before has arrived */
 	bool dsack;                  /* a block reports a duplicate (RFC 2883), [dsack_start, dsack_end) */
 	uint32_t dsack_start, dsack_end;

@@ -14,13 +14,28 @@
 #define PROBE_WITHOUT_RTT NSEC_PER_SEC
 #define PROBE_LEAST (2 * NSEC_PER_MSEC)
 
+/* RFC 6675 4 and 5: three duplicates, three ranges, or more than two full segments. Small segments count as well as large ones. */
+static bool three_sacked(const struct tcp_conn *c)
+{
+	return c->dupacks >= DUPLICATES || c->flight->sacked > (DUPLICATES - 1) * (uint32_t)c->snd_mss;
+}
+
+static void count_duplicates(struct tcp_conn *c, const struct flight_news *news)
+{
+	unsigned n = c->dupacks + 1u > news->ranges ? c->dupacks + 1u : news->ranges;
+
+	if (news->acked > 0)
+		c->dupacks = 0;
+	else if (news->sacked > 0)
+		c->dupacks = (uint8_t)(n < DUPLICATES ? n : DUPLICATES);
+}
+
 /* RFC 8985 6.2 step 4: RACK_update_reo_wnd. */
 static nsec reorder_window(struct tcp_conn *c)
 {
-	const struct flight *f = c->flight;
 	nsec window;
 
-	if (!c->reordering_seen && (c->phase != LOSS_OPEN || f->sacked >= DUPLICATES * (uint32_t)c->snd_mss))
+	if (!c->reordering_seen && (c->phase != LOSS_OPEN || three_sacked(c)))
 		return 0;
 	window = c->rtt.min == NSEC_NEVER ? 0 : c->rtt.min / 4 * c->reorder_steps;
 	return window < c->rtt.srtt ? window : c->rtt.srtt;
@@ -69,6 +84,7 @@ bool rack_detect(struct tcp_conn *c, const struct flight_news *news)
 	nsec due;
 
 	adapt(c, news);
+	count_duplicates(c, news);
 	if (!c->flight || c->flight->rack_sent_at == 0)
 		return false;
 	due = mark(c, &marked);

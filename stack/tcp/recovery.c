@@ -12,6 +12,7 @@ static void remember(struct tcp_conn *c)
 	struct flight *f = c->flight;
 
 	f->may_undo = true;
+	f->timeout_first = false;
 	f->before = c->cc;
 	f->episode = c->snd_una;
 	f->resent = 0;
@@ -102,10 +103,11 @@ static bool all_needless(struct tcp_conn *c, const struct flight_news *news)
 	return f->resent == 0;
 }
 
-/* RFC 5682 3.2 with SACK: after a timeout, something that was sent only once arrives only now: it was late, not lost. */
+/* RFC 5682 3.1: after a timeout, something that was sent only once arrives only now: it was late, not lost. Not where a recovery ran
+ * already (step 1): that one's loss was real. */
 static bool late(const struct tcp_conn *c, const struct flight_news *news)
 {
-	return c->phase == LOSS_TIMEOUT && news->original;
+	return c->phase == LOSS_TIMEOUT && c->flight->timeout_first && news->original;
 }
 
 static bool needless(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news)
@@ -187,8 +189,10 @@ void recovery_reorder_expired(struct tcp_conn *c)
 
 void recovery_before_timeout(struct tcp_conn *c)
 {
-	if (c->phase == LOSS_OPEN)
+	if (c->phase == LOSS_OPEN) {
 		remember(c);
+		c->flight->timeout_first = true;
+	}
 }
 
 void recovery_timeout(struct tcp_conn *c)
