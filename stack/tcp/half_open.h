@@ -5,6 +5,22 @@
 
 #include "conn.h"
 
+/* What is known between the SYN and the last ACK of the handshake. */
+struct half_open {
+	struct flow flow;
+	struct stack *stack;
+	struct tcp_listener *listener;
+	struct timer timer;
+	struct list age_node, listener_node;
+	struct path path;
+	nsec created, sent_at, answered;
+	uint32_t iss, irs, ts_recent, ts_offset, window;
+	uint16_t mss, window_field;
+	uint8_t snd_scale, rcv_scale, retries;
+	bool ts_on, sack_on, scale_on;
+	bool acked;  /* its ACK came, but the listener waits for data */
+};
+
 /* RFC 9293 3.10.7.2, third: a SYN for a listener. isn: 0, or the first number to use (it ended a TIME-WAIT). */
 void half_open_new(struct stack *, struct tcp_listener *, const struct tcp_segment *, const struct flow_key *, uint32_t isn);
 /* A segment for a half-open connection. */
