@@ -8,18 +8,35 @@ import pytest
 
 import coverage_table
 import light
+import native
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.environ.get('LIGHT_CONFORMANCE_OUT')
+FILTER = os.environ.get('LIGHT_CONFORMANCE_FILTER', '')
 
 
 def pytest_configure(config):
     try:
-        marks = coverage_table.markers(HERE)
+        config.light_marks = marks = coverage_table.markers(HERE)
     except coverage_table.BadMarker as e:
         raise pytest.UsageError(str(e)) from e
     if OUT and not hasattr(config, 'workerinput'):
         config.pluginmanager.register(Coverage(marks))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Only tests that have every word of the filter in their name, their requirements, or those' document or layer."""
+    words = native.words_of(FILTER)
+    if not words:
+        return
+    rows = native.catalogue()
+    kept, dropped = [], []
+    for item in items:
+        ids = config.light_marks.get((item.path.name, item.originalname), [])
+        (kept if native.matches(words, item.path.name, item.name, ids, rows) else dropped).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +50,26 @@ def servers():
     assert not any(leaks), f'packets leaked: {leaks}'
 
 
+def place(folder, nodeid):
+    os.makedirs(os.path.join(OUT, folder), exist_ok=True)
+    return os.path.join(OUT, folder, re.sub(r'[^\w.-]+', '_', nodeid.split('/')[-1]))
+
+
 def save_captures(nodeid):
     """One file a stack, in the output folder."""
-    folder = os.path.join(OUT, 'pcap')
-    os.makedirs(folder, exist_ok=True)
-    name = re.sub(r'[^\w.-]+', '_', nodeid.split('/')[-1])
-    paths = [os.path.join(folder, f'{name}.{i}.pcap') for i in range(len(light.live))]
+    base = place('pcap', nodeid)
+    paths = [f'{base}.{i}.pcap' for i in range(len(light.live))]
     for stack, path in zip(light.live, paths):
         stack.write_pcap(path)
     return paths
+
+
+def save_trace(nodeid, expected, traces):
+    """What was sent and received, with times, and what was expected instead."""
+    with open(place('trace', nodeid) + '.txt', 'w', encoding='utf-8') as out:
+        for title, text in traces:
+            out.write(f'{title}\n{text}\n\n')
+        out.write(f'expected, and not so:\n{expected}\n')
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -51,9 +79,11 @@ def pytest_runtest_makereport(item, call):
         paths = save_captures(item.nodeid)
         report.sections.append(('captures', '\n'.join(paths)))
     if report.failed:
-        for i, stack in enumerate(light.live):
-            report.sections.append((f'trace of stack {i} (last lines; # call, > to the stack, < from it)',
-                                    stack.trace_text()))
+        traces = [(f'trace of stack {i} (last lines; # call, > to the stack, < from it)', stack.trace_text())
+                  for i, stack in enumerate(light.live)]
+        report.sections.extend(traces)
+        if OUT:
+            save_trace(item.nodeid, report.longreprtext, traces)
 
 
 class Coverage:
@@ -71,4 +101,10 @@ class Coverage:
             self.outcomes.setdefault(key, True)
 
     def pytest_sessionfinish(self):
+        """With the tests in C, which run.sh ran before."""
+        path = os.path.join(OUT, 'native.tsv')
+        if os.path.exists(path):
+            with open(path, encoding='utf-8') as f:
+                for name, function, result in (line.rstrip('\n').split('\t') for line in f):
+                    self.outcomes[name, function] = result == 'passed'
         coverage_table.write(HERE, os.path.join(OUT, 'coverage.tsv'), self.marks, self.outcomes)

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which rows of requirements.tsv the passed tests cover.
 
-usage: coverage_table.py COVERAGE.TSV [FILTER]   prints the summary of a run; FILTER: only rows
-                                                 whose id, rfc or layer contains it, one by one"""
+usage: coverage_table.py COVERAGE.TSV [FILTER]   prints the summary of a run; FILTER (words between "/"): only rows
+                                                 that have them in id, title, document or layer, one by one"""
 import ast
 import collections
 import csv
 import os
 import re
 import sys
+
+import native
 
 MARK = re.compile(r'^\s*# covers:(.*)$')
 FUNCTION = r'^[\w\s\*]*\b%s\('
@@ -66,10 +68,15 @@ def markers(here):
         if not name.startswith('test_') or not name.endswith('.py'):
             continue
         for function, ids in marks_of_file(os.path.join(folder, name)).items():
-            for i in ids:
-                if i not in known:
-                    raise BadMarker(f'{name}: {function}: no requirement is called {i}')
             found[name, function] = ids
+    try:
+        found.update(native.markers(os.path.dirname(here)))
+    except ValueError as e:
+        raise BadMarker(str(e)) from e
+    for (name, function), ids in found.items():
+        for i in ids:
+            if i not in known:
+                raise BadMarker(f'{name}: {function}: no requirement is called {i}')
     for table in ('COMPLIANCE.md', 'INSPECTION.md'):
         for i in table_ids(here, table):
             if i not in known:
@@ -111,38 +118,51 @@ def write(here, path, marks, outcomes):
             out.write(f'{i}\t{result}\t{" ".join(tests[i]) or notes.get(i, "")}\n')
 
 
-def line(name, results):
-    covered = sum(r in ('passed', 'inspected') for r in results)
-    failed, unmet = results.count('failed'), results.count('not met')
-    rest = len(results) - covered - failed - unmet
-    return f'{name:26} {len(results):5} {covered:8} {failed:7} {unmet:8} {rest:12}'
+LEVELS = ('MUST', 'SHOULD', 'MAY', 'LINUX')
+
+
+def numbers(results):
+    """covered / passed / total: covered by a test or by reading, of those passed, of all rows."""
+    covered = [r for r in results if r in ('passed', 'failed', 'not run', 'inspected')]
+    passed = [r for r in covered if r in ('passed', 'inspected')]
+    return f'{len(covered)}/{len(passed)}/{len(results)}' if results else '-'
+
+
+def table_of(title, groups, shown):
+    """groups: {name: [(level, result)]}."""
+    print(f'{title:26}' + ''.join(f'{column:>13}' for column in (*LEVELS, 'all', 'not met')))
+    for name in sorted(groups):
+        results = groups[name]
+        if not shown(results):
+            continue
+        cells = [numbers([r for level, r in results if level == column]) for column in LEVELS]
+        cells += [numbers([r for _, r in results]), str(sum(r == 'not met' for _, r in results))]
+        print(f'{name:26}' + ''.join(f'{cell:>13}' for cell in cells))
+    print()
 
 
 def summary(here, path, only):
     with open(path, encoding='utf-8') as f:
-        result = {r['id']: r for r in csv.DictReader(f, delimiter='\t', quoting=csv.QUOTE_NONE)}
-    groups = collections.OrderedDict()
+        result = {r['id']: r['result'] for r in csv.DictReader(f, delimiter='\t', quoting=csv.QUOTE_NONE)}
     table = rows(here)
-    for key, title in (('rfc', 'document'), ('layer', 'layer'), ('priority', 'priority'), ('level', 'level')):
-        by = collections.defaultdict(list)
+    words = native.words_of(only)
+    if words:
+        table = [r for r in table if native.matches(words, r['title'], '', [r['id']], {r['id']: r})]
         for r in table:
-            by[r[key]].append(result[r['id']]['result'])
-        groups[title] = by
-    by = groups['priority 1 of layer'] = collections.defaultdict(list)
+            print(f'{r["id"]:26} p{r["priority"]} {r["level"]:6} {result[r["id"]]:9} {r["title"]}')
+        print()
+    print('rows: covered by a test or by reading / of those passed / in all')
+    for key, title in (('rfc', 'document'), ('layer', 'layer'), ('priority', 'priority')):
+        groups = collections.defaultdict(list)
+        for r in table:
+            groups[r[key]].append((r['level'], result[r['id']]))
+        table_of(title, groups, lambda results, all_rows=key != 'rfc': all_rows or any(r != 'none' for _, r in results))
+    groups = collections.defaultdict(list)
     for r in table:
         if r['priority'] == '1':
-            by[r['layer']].append(result[r['id']]['result'])
-    for title, by in groups.items():
-        print(f'{title:26} {"rows":>5} {"covered":>8} {"failed":>7} {"not met":>8} {"not covered":>12}')
-        for name in sorted(by):
-            if any(r != 'none' for r in by[name]) or title != 'document':
-                print(line(name, by[name]))
-        print()
-    if only:
-        for r in table:
-            if only in r['id'] or only == r['rfc'] or only == r['layer']:
-                print(f'{r["id"]:26} p{r["priority"]} {r["level"]:6} {result[r["id"]]["result"]:9} {r["title"]}')
-    print(line('all', [r['result'] for r in result.values()]))
+            groups[r['layer']].append((r['level'], result[r['id']]))
+    table_of('priority 1 of layer', groups, lambda results: True)
+    table_of('all', {'all': [(r['level'], result[r['id']]) for r in table]}, lambda results: True)
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from scapy.layers.inet import ICMP, UDP
 from scapy.layers.l2 import ARP
 
 import coverage_table
+import native
 from light import ADDR, HOST, HOST_MAC, MAC, SERVER, Frame, Stack
 from oracle import Oracle
 from packets import echo, ether, udp
@@ -159,18 +160,41 @@ def test_the_oracle_notices():
 
 
 def test_coverage_marks_must_name_rows(tmp_path):
-    tests = tmp_path / 'tests'
-    tests.mkdir()
+    here = tmp_path / 'conformance'
+    tests = here / 'tests'
+    tests.mkdir(parents=True)
     for name in ('requirements.tsv', 'COMPLIANCE.md', 'INSPECTION.md'):
-        (tmp_path / name).write_text(open(os.path.join(HERE, name), encoding='utf-8').read(), encoding='utf-8')
+        (here / name).write_text(open(os.path.join(HERE, name), encoding='utf-8').read(), encoding='utf-8')
     mark = '# cov' + 'ers: '
     file = tests / 'test_x.py'
     file.write_text(f'{mark}826-reply\n@decorated\ndef test_a():\n    pass\n')
-    assert coverage_table.markers(str(tmp_path)) == {('test_x.py', 'test_a'): ['826-reply']}
+    assert coverage_table.markers(str(here)) == {('test_x.py', 'test_a'): ['826-reply']}
     for bad in (f'{mark}826-nothing\ndef test_a():\n    pass\n', f'{mark}826-reply\n\nx = 1\n'):
         file.write_text(bad)
         with pytest.raises(coverage_table.BadMarker):
-            coverage_table.markers(str(tmp_path))
+            coverage_table.markers(str(here))
+
+
+def test_marks_in_c_must_stand_above_a_test_and_name_rows(tmp_path):
+    here, tests = tmp_path / 'conformance', tmp_path / 'stack' / 'tests'
+    (here / 'tests').mkdir(parents=True)
+    tests.mkdir(parents=True)
+    for name in ('requirements.tsv', 'COMPLIANCE.md', 'INSPECTION.md'):
+        (here / name).write_text(open(os.path.join(HERE, name), encoding='utf-8').read(), encoding='utf-8')
+    file, mark = tests / 'test_x.c', '/* cov' + 'ers: {} */\n'
+    file.write_text(mark.format('826-reply') + '/* Why. */\nstatic void a(void **state)\n')
+    assert coverage_table.markers(str(here)) == {('stack/tests/test_x.c', 'a'): ['826-reply']}
+    for bad in (mark.format('826-nothing') + 'static void a(void **state)\n', mark.format('826-reply') + '\nint x;\n'):
+        file.write_text(bad)
+        with pytest.raises(coverage_table.BadMarker):
+            coverage_table.markers(str(here))
+
+
+def test_a_filter_looks_at_names_and_requirements():
+    rows = {'8985-7.2-pto': {'rfc': '8985', 'layer': 'cc'}}
+    for words, ids, found in (('tcp/rack', [], True), ('tcp/udp', [], False), ('8985', ['8985-7.2-pto'], True),
+                              ('cc/RACK', ['8985-7.2-pto'], True), ('8985', [], False)):
+        assert native.matches(native.words_of(words), 'test_tcp_rack.py', 'test_a', ids, rows) == found
 
 
 def test_only_passed_tests_cover(tmp_path):

@@ -121,6 +121,7 @@ static void the_vectors_hold(void **state)
 	}
 }
 
+/* covers: 1624-3-update */
 static void an_update_is_a_new_sum(void **state)
 {
 	(void)state;
@@ -158,6 +159,21 @@ static void any_length_place_and_split_gives_the_same(void **state)
 	}
 }
 
+/* covers: 1624-2-zero */
+static void both_zeros_verify_and_the_one_of_a_full_sum_is_stored(void **state)
+{
+	uint16_t words[3] = { 0x1234, 0xedcb, 0 };
+
+	(void)state;
+	words[2] = csum_finish(csum_add(0, words, sizeof(words)));
+	assert_int_equal(words[2], 0);
+	assert_int_equal(csum_finish(csum_add(0, words, sizeof(words))), 0);
+	words[2] = 0xffff;
+	assert_int_equal(csum_finish(csum_add(0, words, sizeof(words))), 0);
+	words[2] = 1;
+	assert_int_not_equal(csum_finish(csum_add(0, words, sizeof(words))), 0);
+}
+
 static void sums_near_overflow_lose_nothing(void **state)
 {
 	static uint8_t ones[1 << 16];
@@ -174,6 +190,7 @@ int main(void)
 		cmocka_unit_test(the_vectors_hold),
 		cmocka_unit_test(an_update_is_a_new_sum),
 		cmocka_unit_test(any_length_place_and_split_gives_the_same),
+		cmocka_unit_test(both_zeros_verify_and_the_one_of_a_full_sum_is_stored),
 		cmocka_unit_test(sums_near_overflow_lose_nothing),
 	};
 
