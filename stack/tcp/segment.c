@@ -143,13 +143,13 @@ static uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
 		p = put8(put8(p, OPTION_TS), 10);
 		p = put32(put32(p, s->tsval), s->tsecr);
 	}
-	if (s->has & SEG_HAS_SCALE) {
-		p = put8(p, OPTION_NOP);
-		p = put8(put8(put8(p, OPTION_SCALE), 3), s->scale);
-	}
 	if ((s->has & (SEG_HAS_TS | SEG_HAS_SACK_OK)) == SEG_HAS_SACK_OK) {
 		p = put8(put8(p, OPTION_NOP), OPTION_NOP);
 		p = put8(put8(p, OPTION_SACK_OK), 2);
+	}
+	if (s->has & SEG_HAS_SCALE) {
+		p = put8(p, OPTION_NOP);
+		p = put8(put8(put8(p, OPTION_SCALE), 3), s->scale);
 	}
 	return p;
 }

@@ -182,9 +182,27 @@ static void noise_is_survived(void **state)
 	assert_in_range(good, 1000, 199000);
 }
 
+/* What middleboxes and scripts know: with timestamps MSS, SACK-permitted, TS, NOP, scale; without MSS, NOP NOP SACK-permitted, NOP scale. */
+static void the_options_of_a_syn_stand_in_linux_s_order(void **state)
+{
+	static const uint8_t with[] = { 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 0, 1, 3, 3, 8 };
+	static const uint8_t without[] = { 2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 8 };
+	struct tcp_segment s = { .flags = SEG_SYN, .has = SEG_HAS_MSS | SEG_HAS_SCALE | SEG_HAS_SACK_OK | SEG_HAS_TS, .mss = 1460,
+				 .scale = 8, .tsval = 7 };
+	uint8_t bytes[60];
+
+	(void)state;
+	assert_int_equal(segment_write(&s, bytes), 20 + sizeof(with));
+	assert_memory_equal(bytes + 20, with, sizeof(with));
+	s.has &= (uint8_t)~SEG_HAS_TS;
+	assert_int_equal(segment_write(&s, bytes), 20 + sizeof(without));
+	assert_memory_equal(bytes + 20, without, sizeof(without));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_options_of_a_syn_stand_in_linux_s_order),
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(a_data_offset_that_lies_is_refused),
 		cmocka_unit_test(options_that_lie_are_refused),
