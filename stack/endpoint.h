@@ -101,6 +101,9 @@ int64_t ep_recv(struct stack *, ep_id, void *, uint32_t n);
 /* Datagrams; to/from may be NULL. A datagram longer than n is cut; the return value is its full length. */
 int64_t ep_send_to(struct stack *, ep_id, const void *, uint32_t n, const struct ep_name *to);
 int64_t ep_recv_from(struct stack *, ep_id, void *, uint32_t n, struct ep_name *from);
+/* What the next ep_recv or ep_recv_from would return, left where it is; it tells errors, too, without taking them. Of a datagram
+ * socket: the next record in the form of dgram.h, cut to n bytes; the return value is the whole record's length without padding. */
+int64_t ep_peek(struct stack *, ep_id, void *, uint32_t n);
 
 /* Values are integers in the unit named. -ENOPROTOOPT, -EINVAL as Linux. */
 enum ep_option {

@@ -75,6 +75,11 @@ struct stack *stack_new(const struct stack_config *);
 /* Resets nobody; releases all packets to their links, all extents to the host, and all memory. Links stay the caller's. */
 void stack_free(struct stack *);
 
+/* The settings of TCP in use, and others from now on: what is decided later goes by them, what was decided stays (buffer limits of open
+ * sockets, windows offered, timers that run). The sizes of pools (max_half_open, max_time_wait) stay too. -EINVAL: no such cc. */
+const struct tcp_settings *stack_tcp_settings(const struct stack *);
+int stack_set_tcp_settings(struct stack *, const struct tcp_settings *);
+
 /* Interfaces are numbered from 1 (0 is "any"; the loopback interface is made by stack_new and has the number
  * returned by stack_loopback). Returns the number or -errno. */
 int stack_add_link(struct stack *, struct link *, const char *name);

@@ -168,6 +168,54 @@ int64_t ep_recv_from(struct stack *s, ep_id id, void *bytes, uint32_t n, struct 
 	return header.length;
 }
 
+static int64_t peek_datagram(const struct endpoint *ep, void *bytes, uint32_t n)
+{
+	const struct bytering *r = &ep->receive;
+	struct dgram_header header;
+	uint32_t whole;
+
+	if (bytering_used(r) == 0)
+		return ep->shut & EP_SHUT_READ ? 0 : -EAGAIN;
+	bytering_read_at(r, r->tail, &header, sizeof(header));
+	whole = (uint32_t)sizeof(header) + header.length;
+	bytering_read_at(r, r->tail, bytes, n < whole ? n : whole);
+	return whole;
+}
+
+int64_t ep_peek(struct stack *s, ep_id id, void *bytes, uint32_t n)
+{
+	struct endpoint *ep = ep_find(s, id);
+	uint32_t from, used, ready, urgent;
+
+	if (!ep || ep->closed)
+		return -EBADF;
+	if (ep->type == EP_DATAGRAM)
+		return ep->error ? -ep->error : peek_datagram(ep, bytes, n);
+	from = ep->receive.tail;
+	used = bytering_used(&ep->receive);
+	if (tcp_urgent_index(ep, &urgent) && urgent - from < used) {
+		if (urgent == from && !ep->oob_inline) {
+			from++;
+			used--;
+		} else if (urgent != from) {
+			used = urgent - from;
+		}
+	}
+	n = n < used ? n : used;
+	if (n) {
+		bytering_read_at(&ep->receive, from, bytes, n);
+		return n;
+	}
+	if (ep->error)
+		return -ep->error;
+	ready = ep->ops->ready(s, ep);
+	if (ready & EP_READ_CLOSED)
+		return 0;
+	if (!ep->peer.port)
+		return -ENOTCONN;
+	return ready & EP_HANGUP ? 0 : -EAGAIN;
+}
+
 int ep_urgent_send(struct stack *s, ep_id id, uint8_t byte)
 {
 	struct endpoint *ep = ep_find(s, id);

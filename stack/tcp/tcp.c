@@ -281,6 +281,27 @@ const char *tcp_check(const struct stack *s)
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
 }
 
+const struct tcp_settings *stack_tcp_settings(const struct stack *s)
+{
+	return &s->config.tcp;
+}
+
+int stack_set_tcp_settings(struct stack *s, const struct tcp_settings *wanted)
+{
+	const struct cc_ops *cc = cc_find(wanted->cc);
+	struct tcp_settings *now = &s->config.tcp;
+	uint32_t half_open = now->max_half_open, time_wait = now->max_time_wait;
+
+	if (!cc)
+		return -EINVAL;
+	*now = *wanted;
+	now->max_half_open = half_open;
+	now->max_time_wait = time_wait;
+	now->cc = cc->name;     /* the caller's string may go */
+	s->tcp->cc = cc;
+	return 0;
+}
+
 void tcp_settings_linux(struct tcp_settings *t)
 {
 	*t = (struct tcp_settings){

@@ -55,6 +55,26 @@ static void a_datagram_is_one_receive_with_its_sender(void **state)
 	expect_nothing(w, id);
 }
 
+static void a_peek_shows_the_whole_record_and_leaves_it(void **state)
+{
+	struct world *w = *state;
+	ep_id id = udp_socket(w, 0, 5000);
+	uint8_t record[sizeof(struct dgram_header) + 16];
+	struct dgram_header header;
+	char got[16];
+
+	assert_int_equal(ep_peek(w->s, id, record, sizeof(record)), -EAGAIN);
+	give_text(w, PEER, 9, US, 5000, "first");
+	give_text(w, PEER, 9, US, 5000, "second");
+	assert_int_equal(ep_peek(w->s, id, record, sizeof(record)), sizeof(header) + 5);
+	memcpy(&header, record, sizeof(header));
+	assert_int_equal(header.peer_port, 9);
+	assert_int_equal(header.length, 5);
+	assert_memory_equal(record + sizeof(header), "first", 5);
+	assert_int_equal(ep_recv_from(w->s, id, got, 16, NULL), 5);
+	assert_int_equal(ep_recv_from(w->s, id, got, 16, NULL), 6);
+}
+
 static void the_record_tells_the_local_address_ttl_and_tos(void **state)
 {
 	struct world *w = *state;
@@ -431,6 +451,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(a_datagram_is_one_receive_with_its_sender),
+		world_test(a_peek_shows_the_whole_record_and_leaves_it),
 		world_test(the_record_tells_the_local_address_ttl_and_tos),
 		world_test(lengths_that_do_not_fit_are_dropped_and_what_follows_is_cut),
 		world_test(a_wrong_checksum_is_dropped_and_none_is_accepted),

@@ -244,6 +244,55 @@ static void info_tells_the_truth(void **state)
 	harness_host_free(h);
 }
 
+static void a_peek_leaves_what_it_shows(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_connected(h, &p, 1460);
+	char seen[64], got[64];
+
+	(void)state;
+	assert_int_equal(ep_peek(h->stack, id, seen, sizeof(seen)), -EAGAIN);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 30 });
+	p.seq += 30;
+	assert_int_equal(ep_peek(h->stack, id, seen, 10), 10);
+	assert_int_equal(ep_peek(h->stack, id, seen, sizeof(seen)), 30);
+	assert_int_equal(ep_recv(h->stack, id, got, sizeof(got)), 30);
+	assert_memory_equal(seen, got, 30);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK | SEG_RST });
+	assert_int_equal(ep_peek(h->stack, id, seen, 10), -ECONNRESET);
+	assert_int_equal(ep_peek(h->stack, id, seen, 10), -ECONNRESET);
+	assert_int_equal(ep_recv(h->stack, id, got, 10), -ECONNRESET);
+	assert_int_equal(ep_peek(h->stack, id, seen, 10), 0);
+	harness_host_free(h);
+}
+
+static void settings_may_change_between_connections(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct tcp_settings t = *stack_tcp_settings(h->stack);
+	struct ep_name peer = { harness_addr(9), PEER_PORT };
+	struct tcp_segment syn;
+	ep_id id;
+
+	(void)state;
+	t.timestamps = false;
+	t.receive_buffer_max = 15 << 20;
+	t.cc = "no such";
+	assert_int_equal(stack_set_tcp_settings(h->stack, &t), -EINVAL);
+	assert_true(stack_tcp_settings(h->stack)->timestamps);
+	t.cc = "newreno";
+	assert_int_equal(stack_set_tcp_settings(h->stack, &t), 0);
+	assert_int_equal(ep_open(h->stack, EP_STREAM, 1, NULL, &id), 0);
+	assert_int_equal(ep_connect(h->stack, id, &peer), -EINPROGRESS);
+	harness_turn(h);
+	syn = harness_expect(h, SEG_SYN);
+	assert_int_equal(syn.has, SEG_HAS_MSS | SEG_HAS_SACK_OK | SEG_HAS_SCALE);
+	assert_int_equal(syn.scale, 8);
+	assert_int_equal(ep_abort(h->stack, id), 0);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +304,8 @@ int main(void)
 		cmocka_unit_test(a_shared_ring_is_read_and_written),
 		cmocka_unit_test(dissolving_resets_and_begins_anew),
 		cmocka_unit_test(info_tells_the_truth),
+		cmocka_unit_test(a_peek_leaves_what_it_shows),
+		cmocka_unit_test(settings_may_change_between_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
