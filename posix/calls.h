@@ -57,11 +57,6 @@ long light_sendmmsg(struct socket *, int fd, struct mmsghdr *, unsigned count, i
 int wait_ready(struct socket *, uint32_t mask, bool nonblocking, nsec until);
 nsec deadline(nsec timeout);                      /* of SO_RCVTIMEO, SO_SNDTIMEO; 0: never */
 
-/* ---- message.c: control messages ---- */
-struct dgram_header;
-int control_read(const struct msghdr *, struct dgram_header *);                    /* -EINVAL, -EOPNOTSUPP */
-void control_write(struct socket *, struct msghdr *, const struct dgram_header *); /* IP_PKTINFO, IP_TTL, IP_TOS as asked for */
-
 /* ---- rights.c: a kernel socket's sendmsg and recvmsg, which may pass our sockets; -1 and errno ---- */
 ssize_t rights_sendmsg(int fd, const struct msghdr *, int flags);
 ssize_t rights_recvmsg(int fd, struct msghdr *, int flags);

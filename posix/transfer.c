@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "posix/msgmap.h"
+
 #define PARTS 16                /* of an iovec array at a time */
 #define DATAGRAM_MOST 65507u    /* UDP over IPv4 */
 
@@ -364,7 +366,7 @@ long light_sendmsg(struct socket *s, int fd, const struct msghdr *m, int flags)
 	total = total_length(m->msg_iov, (int)m->msg_iovlen);
 	if (total < 0)
 		return total;
-	error = control_read(m, &header);
+	error = msgmap_read(m, &header);
 	if (error != 0)
 		return error;
 	if (s->type == EP_STREAM)
@@ -409,7 +411,7 @@ long light_recvmsg(struct socket *s, struct msghdr *m, int flags)
 	if (m->msg_name)
 		sockaddr_put(&header.peer, header.peer_port, m->msg_name, &m->msg_namelen);
 	m->msg_flags = result > total ? MSG_TRUNC : 0;
-	control_write(s, m, &header);
+	msgmap_write(s->wants, m, &header);
 	return result > total && !(flags & MSG_TRUNC) ? total : result;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Control messages: IP_PKTINFO, IP_TTL and IP_TOS of a received datagram, IP_PKTINFO's source address of one to send. */
-#include "posix/calls.h"
+#include "posix/msgmap.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "posix/optmap.h"
 
-int control_read(const struct msghdr *m, struct dgram_header *header)
+int msgmap_read(const struct msghdr *m, struct dgram_header *header)
 {
 	if (m->msg_controllen == 0)
 		return 0;
@@ -56,19 +57,19 @@ static void put(struct control *to, int type, const void *data, size_t n)
 	to->used += to->left == 0 ? CMSG_LEN(n) : CMSG_SPACE(n);
 }
 
-void control_write(struct socket *s, struct msghdr *m, const struct dgram_header *header)
+void msgmap_write(unsigned wants, struct msghdr *m, const struct dgram_header *header)
 {
 	struct control to = { m->msg_control, m->msg_control ? m->msg_controllen : 0, 0, false };
 
-	if (s->wants & WANT_PKTINFO) {
+	if (wants & WANT_PKTINFO) {
 		struct in_pktinfo info = { .ipi_ifindex = (int)header->interface };
 
 		info.ipi_addr.s_addr = info.ipi_spec_dst.s_addr = ipaddr_ip4(&header->local);
 		put(&to, IP_PKTINFO, &info, sizeof(info));
 	}
-	if (s->wants & WANT_TTL)
+	if (wants & WANT_TTL)
 		put(&to, IP_TTL, &(int){ header->ttl }, sizeof(int));
-	if (s->wants & WANT_TOS)
+	if (wants & WANT_TOS)
 		put(&to, IP_TOS, &header->tos, sizeof(header->tos));
 	m->msg_controllen = to.used;
 	if (to.cut)
