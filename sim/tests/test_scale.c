@@ -155,10 +155,14 @@ static void a_listener_serves_its_clients_under_a_syn_flood(void **state)
 	world_at(w, 1, flood_some, &f, 0);
 	assert_true(world_run_until(w, 1200 * NSEC_PER_MSEC));
 	stack_memory(server->stack, &m);
-	print_message("under the flood: %u half open, %llu evicted, %llu talks served\n", m.half_open,
-		(unsigned long long)counter(server->stack, "TCP_HALF_OPEN_EVICTED"),
+	print_message("under the flood: %u half open, %llu cookies sent, %llu accepted, %llu talks served\n", m.half_open,
+		(unsigned long long)counter(server->stack, "TCP_COOKIES_SENT"),
+		(unsigned long long)counter(server->stack, "TCP_COOKIES_ACCEPTED"),
 		(unsigned long long)server->stats.completed);
-	assert_true(m.half_open > 0);
+	assert_int_equal(m.half_open, 128);             /* the listener's share; no more is kept */
+	assert_int_equal(counter(server->stack, "TCP_HALF_OPEN_EVICTED"), 0);
+	assert_true(counter(server->stack, "TCP_COOKIES_SENT") > 100000);
+	assert_true(counter(server->stack, "TCP_COOKIES_ACCEPTED") >= 290);  /* but for the first, before the share is full */
 	assert_true(f.left > 0);                        /* it is still going on */
 	assert_int_equal(server->stats.completed, 300); /* all were served meanwhile */
 	if (!check_finish(w, 600 * NSEC_PER_SEC))

@@ -141,6 +141,8 @@ struct tcp_listener {
 	struct list accept_queue;  /* of tcp_conn.accept_node, the oldest first */
 	struct list half_opens;    /* of half_open.listener_node */
 	uint32_t backlog, queued;
+	uint32_t half_open_count;
+	nsec cookie_sent;          /* the last SYN cookie, so that ACKs may bring one back; 0: none yet */
 };
 
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
@@ -150,7 +152,7 @@ struct tcp_stack {
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */
-	struct siphash_key isn_key, ts_key;
+	struct siphash_key isn_key, ts_key, cookie_key;
 	const struct cc_ops *cc;
 	struct resets *resets;  /* waiting for a link (resets.c) */
 };

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The passive side of SYN-RECEIVED (RFC 9293 3.10.7.4). A SYN costs one small object from a bounded pool; when it is
- * full the oldest gives way, so that under a flood whoever answers within the time that the pool turns over in still
- * gets in (RFC 4987 3.2). The connection and its endpoint come to be with the last ACK. */
+ * full, or the listener's share of it is, SYNs are answered by cookies and cost nothing (RFC 4987 3.6); without cookies the
+ * oldest gives way, so that whoever answers within the time that the pool turns over in still gets in (3.2). The connection and its endpoint come to be with the last ACK. */
 #include "half_open.h"
 
 #include "child.h"
+#include "cookie.h"
 #include "input.h"
 #include "output.h"
 #include "recv.h"
 
 #define ANSWER_INTERVAL (500 * NSEC_PER_MSEC)
+#define COOKIE_LIFE (120 * NSEC_PER_SEC)
+#define SHARE_LEAST 16u /* half-open connections of a listener before cookies, however small its backlog */
 
 static struct half_open *half_open_of(struct flow *f)
 {
@@ -24,6 +27,7 @@ static void forget(struct half_open *h)
 	flow_remove(s, &h->flow);
 	list_remove(&h->age_node);
 	list_remove(&h->listener_node);
+	h->listener->half_open_count--;
 	pool_put(&s->tcp->half_opens, h);
 }
 
@@ -48,6 +52,15 @@ static void refresh_path(struct half_open *h)
 		h->path = fresh;
 }
 
+/* The timestamp of a SYN-ACK; that of a cookie says what the SYN offered. */
+static uint32_t stamp_of(const struct half_open *h)
+{
+	uint32_t now = conn_ts_now(h->stack, h->ts_offset);
+	struct cookie_options options = { .scale_on = h->scale_on, .sack_on = h->sack_on, .scale = h->snd_scale };
+
+	return h->cookie ? cookie_stamp(now, &options) : now;
+}
+
 static void send_syn_ack(struct half_open *h)
 {
 	struct output_route route = route_of(h);
@@ -61,7 +74,7 @@ static void send_syn_ack(struct half_open *h)
 		.has = SEG_HAS_MSS,
 		.mss = conn_mss_option(h->stack, &h->path, h->listener->socket.options.max_segment),
 		.scale = h->rcv_scale,
-		.tsval = conn_ts_now(h->stack, h->ts_offset),
+		.tsval = stamp_of(h),
 		.tsecr = h->ts_recent,
 	};
 
@@ -201,6 +214,36 @@ static bool half_open_acceptable(struct half_open *h, struct tcp_segment *seg)
 	return true;
 }
 
+static bool wants_cookie(const struct stack *s, const struct tcp_listener *l)
+{
+	uint32_t share = l->backlog > SHARE_LEAST ? l->backlog : SHARE_LEAST;
+
+	switch ((enum tcp_cookies)s->config.tcp.syn_cookies) {
+	case TCP_COOKIES_OFF:
+		return false;
+	case TCP_COOKIES_WHEN_FULL:
+		return l->half_open_count >= share || s->tcp->half_opens.used >= s->config.tcp.max_half_open;
+	case TCP_COOKIES_ALWAYS:
+		break;
+	}
+	return true;
+}
+
+/* A SYN-ACK from which its ACK will tell everything; nothing is kept. Without timestamps there is no place for options. */
+static void send_cookie(struct half_open *h, const struct tcp_segment *seg)
+{
+	h->cookie = true;
+	negotiate(h, seg);
+	if (!h->ts_on) {
+		h->scale_on = h->sack_on = false;
+		h->snd_scale = h->rcv_scale = 0;
+	}
+	h->iss = cookie_make(h->stack, &h->flow.key, h->irs, h->mss);
+	h->listener->cookie_sent = h->stack->now ? h->stack->now : 1;
+	count(h->stack, COUNT_TCP_COOKIES_SENT);
+	send_syn_ack(h);
+}
+
 void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_segment *seg,
 	const struct flow_key *key, uint32_t isn)
 {
@@ -213,6 +256,14 @@ void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_seg
 	}
 	if (route_find(s, &key->local, &key->remote, &path) < 0) {
 		drop_count(s, DROP_IP_NO_ROUTE);
+		return;
+	}
+	if (!isn && wants_cookie(s, l)) {
+		struct half_open passing = {
+			.stack = s, .listener = l, .path = path, .flow.key = *key, .irs = seg->seq,
+		};
+
+		send_cookie(&passing, seg);
 		return;
 	}
 	h = take_place(s);
@@ -233,8 +284,58 @@ void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_seg
 	flow_insert(s, &h->flow);
 	list_append(&s->tcp->half_open_age, &h->age_node);
 	list_append(&l->half_opens, &h->listener_node);
+	l->half_open_count++;
 	send_syn_ack(h);
 	arm(h);
+}
+
+/* What the SYN must have said. */
+static void restore(struct half_open *h, const struct tcp_segment *seg, uint16_t mss)
+{
+	struct cookie_options options = cookie_unstamp(seg->tsecr);
+	struct tcp_segment syn = { .has = SEG_HAS_MSS, .mss = mss };
+
+	h->cookie = true;
+	h->irs = seg->seq - 1;
+	h->iss = seg->ack - 1;
+	if (seg->has & SEG_HAS_TS) {
+		syn.has |= SEG_HAS_TS;
+		syn.tsval = seg->tsval;
+		syn.has |= options.sack_on ? SEG_HAS_SACK_OK : 0;
+		syn.has |= options.scale_on ? SEG_HAS_SCALE : 0;
+		syn.scale = options.scale;
+	}
+	negotiate(h, &syn);
+}
+
+bool half_open_from_cookie(struct stack *s, struct tcp_listener *l, struct tcp_segment *seg, const struct flow_key *key,
+	const struct ip_received *ip)
+{
+	struct half_open h = { .stack = s, .listener = l, .flow.key = *key };
+	bool refused;
+	uint16_t mss;
+	struct tcp_conn *c;
+
+	/* Nobody has anything to bring back when none went out. */
+	if (s->config.tcp.syn_cookies == TCP_COOKIES_OFF || l->cookie_sent == 0 || s->now - l->cookie_sent > COOKIE_LIFE)
+		return false;
+	mss = cookie_open(s, key, seg->seq - 1, seg->ack - 1);
+	if (mss == 0 || route_find(s, &key->local, &key->remote, &h.path) < 0) {
+		count(s, COUNT_TCP_COOKIES_FAILED);
+		return false;
+	}
+	if (l->queued > l->backlog) {
+		drop_count(s, DROP_TCP_BACKLOG);
+		return true;
+	}
+	restore(&h, seg, mss);
+	c = child_new(&h, seg, &refused);
+	if (!c)
+		return !refused; /* its next segment brings the cookie again */
+	count(s, COUNT_TCP_COOKIES_ACCEPTED);
+	child_begin(l, c);
+	input_segment(c, seg, ip);
+	return true;
 }
 
 void half_open_forget_all(struct tcp_listener *l)

@@ -19,12 +19,16 @@ struct half_open {
 	uint8_t snd_scale, rcv_scale, retries;
 	bool ts_on, sack_on, scale_on;
 	bool acked;  /* its ACK came, but the listener waits for data */
+	bool cookie; /* it is in no table: what is known of it is in the numbers that it was sent */
 };
 
 /* RFC 9293 3.10.7.2, third: a SYN for a listener. isn: 0, or the first number to use (it ended a TIME-WAIT). */
 void half_open_new(struct stack *, struct tcp_listener *, const struct tcp_segment *, const struct flow_key *, uint32_t isn);
 /* A segment for a half-open connection. */
 void half_open_input(struct stack *, struct flow *, struct tcp_segment *, const struct ip_received *);
+/* An ACK for a listener that may bring a SYN cookie back. False: it does not. */
+bool half_open_from_cookie(struct stack *, struct tcp_listener *, struct tcp_segment *, const struct flow_key *,
+	const struct ip_received *);
 void half_open_forget_all(struct tcp_listener *);
 
 size_t half_open_size(void);

@@ -167,6 +167,7 @@ int tcp_init(struct stack *s)
 	list_init(&t->time_wait_age);
 	t->isn_key = siphash_key_for(config->secret, 0x6e7369); /* "isn" */
 	t->ts_key = siphash_key_for(config->secret, 0x7374);    /* "ts" */
+	t->cookie_key = siphash_key_for(config->secret, 0x6b6f6f63); /* "cook" */
 	t->resets = resets_new(config->max_endpoints);
 	if (!t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
@@ -328,6 +329,7 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.send_buffer_max = 4 * 1024 * 1024,
 		.max_half_open = 16384,
 		.max_time_wait = 65536,
+		.syn_cookies = TCP_COOKIES_WHEN_FULL,
 		.window_scaling = true,
 		.timestamps = true,
 		.sack = true,

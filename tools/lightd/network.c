@@ -153,6 +153,7 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	}
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
+	config.tcp.syn_cookies = o->syn_cookies;
 	if (o->cc != NULL)
 		config.tcp.cc = o->cc;
 	memcpy(config.secret, secret, sizeof config.secret);

@@ -130,6 +130,7 @@ struct options {
 	/* the stacks */
 	const char *cc;         /* NULL: the stack's default */
 	bool standard_profile;
+	uint8_t syn_cookies;    /* enum tcp_cookies */
 	uint32_t sockets;       /* most endpoints of one host */
 
 	/* While settings are read: the interface and VLAN that they are for, and where they are said. */

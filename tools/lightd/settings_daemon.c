@@ -93,6 +93,19 @@ static const char *set_profile(struct options *o, const char *text)
 	return NULL;
 }
 
+static const char *set_syncookies(struct options *o, const char *text)
+{
+	static const char *const names[] = { [TCP_COOKIES_OFF] = "off", [TCP_COOKIES_WHEN_FULL] = "full", [TCP_COOKIES_ALWAYS] = "always" };
+
+	for (uint8_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			o->syn_cookies = i;
+			return NULL;
+		}
+	}
+	return "off, full or always";
+}
+
 static const char *set_sockets(struct options *o, const char *text)
 {
 	return set_number(&o->sockets, text, 16, 4000000);
@@ -114,6 +127,8 @@ const struct setting settings_daemon[] = {
 	{ "poll", "", "poll", "busy|adaptive", 6, false, "Spin always, or sleep when idle (default adaptive; dpdk: busy)", set_poll },
 	{ "cc", "", "cc", "NAME", 6, false, "TCP's congestion control where a program does not choose (default cubic; profile standard: newreno)", set_cc },
 	{ "profile", "", "profile", "linux|standard", 6, false, "TCP's timers and limits: Linux's or the RFCs' (default linux)", set_profile },
+	{ "tcp-syncookies", "", "tcp-syncookies", "off|full|always", 6, false,
+	  "Answer SYNs by cookies never, where a listener's backlog is full of half-open connections (default), or always", set_syncookies },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
 	{ 0 },
 };

@@ -65,6 +65,7 @@ TOP = [
     ('poll = "%s"', ["busy", "adaptive"], ["lazy", ""]),
     ('cc = "%s"', ["newreno"], ["nosuch", ""]),
     ('profile = "%s"', ["linux", "standard"], ["windows"]),
+    ('tcp-syncookies = "%s"', ["off", "full", "always"], ["on", "1"]),
     ("verbose = %s", ["true", "false"], ['"yes"', "1"]),
     ("max-sockets = %s", ["16", "262144"], ["15", "4000001"]),
     ('socket = { path = "%s"; }', ["/tmp/x.sock"], ["", "/" + "x" * 108]),
