@@ -29,6 +29,7 @@ struct pair {
 };
 
 static bool json, first_row = true;
+static const char *only;    /* measure only what has this in its name */
 
 static _Noreturn void die(const char *what, int64_t error)
 {
@@ -448,19 +449,49 @@ static void lane(void)
 	server_free(d.server);
 }
 
+static void segments(void)
+{
+	bulk(0, "data segment of 1448 bytes, both ends, with checksums", "bulk in one thread, MTU frames");
+}
+
+static void super_frames(void)
+{
+	bulk(LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM, "data segment of 1448 bytes, both ends, super-frames", "bulk in one thread, super-frames");
+}
+
+static const struct {
+	const char *name;
+	void (*measure)(void);
+} parts[] = {
+	{ "segment", segments }, { "super-frame", super_frames }, { "request", requests },
+	{ "connection", connections_a_second }, { "memory", idle_memory }, { "lane", lane },
+};
+
+enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	(void)arg;
-	(void)state;
-	if (key != 'j')
+	if (key == 'j') {
+		json = true;
+		return 0;
+	}
+	if (key != 'o')
 		return ARGP_ERR_UNKNOWN;
-	json = true;
+	for (unsigned i = 0; i < PARTS; i++)
+		if (strcmp(parts[i].name, arg) == 0)
+			only = arg;
+	if (!only)
+		argp_error(state, "--only %s: allowed are segment, super-frame, request, connection, memory and lane", arg);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct argp_option options[] = { { "json", 'j', 0, 0, "Print JSON", 0 }, { 0 } };
+	static const struct argp_option options[] = {
+		{ "json", 'j', 0, 0, "Print JSON", 0 },
+		{ "only", 'o', "PART", 0, "Measure only segment, super-frame, request, connection, memory or lane (for a profiler)", 0 },
+		{ 0 },
+	};
 	const struct argp argp = { options, parse, NULL, "The cost of the stack alone, in one thread.", 0, 0, 0 };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -468,12 +499,9 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	if (json)
 		printf("[");
-	bulk(0, "data segment of 1448 bytes, both ends, with checksums", "bulk in one thread, MTU frames");
-	bulk(LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM, "data segment of 1448 bytes, both ends, super-frames", "bulk in one thread, super-frames");
-	requests();
-	connections_a_second();
-	idle_memory();
-	lane();
+	for (unsigned i = 0; i < PARTS; i++)
+		if (!only || strcmp(only, parts[i].name) == 0)
+			parts[i].measure();
 	if (json)
 		printf("]\n");
 	return 0;
