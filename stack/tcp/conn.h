@@ -117,7 +117,8 @@ struct tcp_conn {
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 
 	/* sent.c, loss.c */
-	struct flight *flight;    /* the scoreboard while something is outstanding, with SACK (flight.c); else NULL */
+	struct flight *flight;    /* the scoreboard, with SACK; NULL: what is outstanding left at sent_at, together and once (flight.c) */
+	nsec sent_at;
 	uint32_t timed_seq, recover;
 	struct sack_block duplicate; /* received again, to be reported with the next ACK (RFC 2883); start == end: nothing */
 	uint32_t dsack_round, probe_end; /* RACK.dsack_round, TLP.end_seq */

@@ -150,13 +150,13 @@ static void back_in_flight(struct tcp_conn *c, struct record *r)
 	list_append(at, &r->by_time);
 }
 
-void flight_sent(struct tcp_conn *c, uint32_t start, uint32_t end)
+static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_at, bool again)
 {
 	struct flight *f = flight_of(c);
 	struct record *last = newest_or_null(f), *r;
 
-	if (last && last->state == RECORD_SENT &&
-	    (last->sent_at == c->stack->now || length(last) < (start - c->snd_una) / RECORDS_FINE)) {
+	if (last && last->state == (again ? RECORD_RESENT : RECORD_SENT) &&
+	    (last->sent_at == sent_at || length(last) < (start - c->snd_una) / RECORDS_FINE)) {
 		extend(c, last, end);
 		return;
 	}
@@ -168,9 +168,26 @@ void flight_sent(struct tcp_conn *c, uint32_t start, uint32_t end)
 	}
 	r->start = start;
 	r->end = end;
+	r->again = again;
 	list_append(&f->by_sequence, &r->by_sequence);
-	enter_state(f, r, RECORD_SENT);
-	to_newest(f, r, c->stack->now);
+	enter_state(f, r, again ? RECORD_RESENT : RECORD_SENT);
+	to_newest(f, r, sent_at);
+}
+
+void flight_open(struct tcp_conn *c)
+{
+	if (!c->flight && c->snd_una != c->snd_nxt)
+		append(c, c->snd_una, c->snd_nxt, c->sent_at, false);
+}
+
+void flight_sent(struct tcp_conn *c, uint32_t start, uint32_t end, bool again)
+{
+	if (!c->flight && !again && (start == c->snd_una || c->sent_at == c->stack->now)) {
+		c->sent_at = c->stack->now;
+		return;
+	}
+	flight_open(c);
+	append(c, start, end, c->stack->now, again);
 }
 
 void flight_resent(struct tcp_conn *c, struct record *r)
@@ -215,8 +232,10 @@ struct record *flight_lost_or_null(struct tcp_conn *c, uint32_t most)
 
 struct record *flight_last_or_null(struct tcp_conn *c, uint32_t most)
 {
-	struct record *last = c->flight ? newest_or_null(c->flight) : NULL;
+	struct record *last;
 
+	flight_open(c);
+	last = c->flight ? newest_or_null(c->flight) : NULL;
 	if (!last || length(last) <= most)
 		return last;
 	if (!cut(c, last, last->end - most))
@@ -297,12 +316,13 @@ void flight_take_sack(struct tcp_conn *c, const struct tcp_segment *s, struct fl
 		news->dsack_start = s->sack[0].start;
 		news->dsack_end = s->sack[0].end;
 	}
-	for (; c->flight && i < s->sack_count; i++) {
+	for (; i < s->sack_count; i++) {
 		const struct sack_block *b = &s->sack[i];
 
 		/* Only what was sent and is not acknowledged. */
 		if (seq_lt(b->start, b->end) && seq_geq(b->start, seq_max(c->snd_una, s->ack)) && seq_leq(b->end, c->snd_nxt)) {
 			news->ranges++;
+			flight_open(c);
 			sack_range(c, b, s, news);
 		}
 	}
@@ -318,11 +338,25 @@ static void acked(struct tcp_conn *c, const struct record *r, const struct tcp_s
 	arrived(c, r, s, news);
 }
 
+/* Of what left together and once. */
+static void take_simple_ack(const struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
+{
+	if (c->snd_una == c->snd_nxt)
+		return;
+	news->acked = seq_min(s->ack, c->snd_nxt) - c->snd_una;
+	news->original = seq_lt(c->snd_una, c->recover);
+	news->rtt = c->stack->now > c->sent_at ? c->stack->now - c->sent_at : 1;
+}
+
 void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
 {
 	struct flight *f = c->flight;
 
-	while (f && !list_empty(&f->by_sequence)) {
+	if (!f) {
+		take_simple_ack(c, s, news);
+		return;
+	}
+	while (!list_empty(&f->by_sequence)) {
 		struct record *r = record_of_sequence(f->by_sequence.next);
 
 		if (seq_geq(r->start, s->ack))
@@ -342,7 +376,7 @@ void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct fli
 		leave_state(f, r);
 		put(c, r);
 	}
-	if (f && list_empty(&f->by_sequence))
+	if (list_empty(&f->by_sequence))
 		flight_forget(c);
 }
 
@@ -406,8 +440,7 @@ const char *flight_check(const struct tcp_conn *c)
 	uint32_t next = c->snd_una, sum[4] = { 0 }, n = 0;
 
 	if (!f)
-		return c->sack_on && conn_synchronised(c) && c->snd_una != c->snd_nxt ? "tcp: something is outstanding and in no record"
-										      : NULL;
+		return c->sent_at > c->stack->now ? "tcp: something was sent later than now" : NULL;
 	list_for_each(node, &f->by_sequence) {
 		const struct record *r = record_of_sequence(node);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The scoreboard of a connection with SACK: what is outstanding, in records of sequence ranges that were sent together, each in
- * flight, received beyond a gap (SACKed), or taken for lost. It exists while something is outstanding. loss.c and rack.c decide,
- * this only keeps the books. RFC 2018 5, RFC 6675 3, RFC 8985 5.2. */
+ * flight, received beyond a gap (SACKed), or taken for lost. Where all of it left together and once (a request, an answer), there is
+ * no object: snd_una to snd_nxt and sent_at of the connection say it all. loss.c and rack.c decide, this only keeps the books.
+ * RFC 2018 5, RFC 6675 3, RFC 8985 5.2. */
 #ifndef LIGHT_TCP_FLIGHT_H
 #define LIGHT_TCP_FLIGHT_H
 
@@ -58,9 +59,11 @@ struct flight_news {
 	uint32_t dsack_start, dsack_end;
 };
 
-/* [start, end) is sent for the first time: end of the books so far = start. Never fails: where records are short, the newest one
- * takes it in. */
-void flight_sent(struct tcp_conn *, uint32_t start, uint32_t end);
+/* [start, end) leaves: end of the books so far = start. `again`: it had been forgotten (snd_nxt went back). Never fails: where
+ * records are short, the newest one takes it in. */
+void flight_sent(struct tcp_conn *, uint32_t start, uint32_t end, bool again);
+/* What is outstanding gets its object, if it has none yet. */
+void flight_open(struct tcp_conn *);
 /* The record (LOST, or in flight for a probe) is sent again as a whole. */
 void flight_resent(struct tcp_conn *, struct record *);
 /* The first LOST record, joined with LOST ones behind it and cut to at most `most` numbers; NULL: none, or it can't be cut for want of
@@ -85,7 +88,7 @@ void flight_forget(struct tcp_conn *);
 /* Numbers in flight: the "pipe" of RFC 6675, by what was marked lost. */
 static inline uint32_t flight_pipe(const struct tcp_conn *c)
 {
-	return c->flight ? c->flight->in_flight : 0;
+	return c->flight ? c->flight->in_flight : conn_in_flight(c);
 }
 
 /* SACKed although nothing before it is missing any more: the peer must have thrown it away, or it would have acknowledged it. */

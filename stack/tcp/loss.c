@@ -140,6 +140,8 @@ bool loss_timeout(struct tcp_conn *c)
 		c->retransmit_mode = RETRANSMIT_PROBE;
 		return send_probe(c);
 	}
+	if (c->sack_on)
+		flight_open(c);
 	if (c->flight)
 		recovery_before_timeout(c);
 	if (c->retransmits == 0)

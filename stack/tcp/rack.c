@@ -85,8 +85,11 @@ bool rack_detect(struct tcp_conn *c, const struct flight_news *news)
 
 	adapt(c, news);
 	count_duplicates(c, news);
-	if (!c->flight || c->flight->rack_sent_at == 0)
+	if (!c->flight || c->flight->rack_sent_at == 0) {
+		if (c->loss_timer == LOSS_TIMER_REORDER)
+			timers_loss(c, LOSS_TIMER_NONE, NSEC_NEVER);
 		return false;
+	}
 	due = mark(c, &marked);
 	if (due != NSEC_NEVER)
 		timers_loss(c, LOSS_TIMER_REORDER, due);
@@ -142,7 +145,7 @@ void rack_expired(struct tcp_conn *c)
 	enum loss_timer which = (enum loss_timer)c->loss_timer;
 
 	c->loss_timer = LOSS_TIMER_NONE;
-	if (!c->flight)
+	if (c->snd_una == c->snd_nxt)
 		return;
 	if (which == LOSS_TIMER_REORDER)
 		recovery_reorder_expired(c);
@@ -156,12 +159,12 @@ void rack_schedule_probe(struct tcp_conn *c)
 	const struct flight *f = c->flight;
 	nsec wait = PROBE_WITHOUT_RTT, due;
 
-	if (!f || c->phase != LOSS_OPEN || f->sacked > 0 || f->lost > 0 || c->probe_out || c->loss_timer == LOSS_TIMER_REORDER ||
-	    c->retransmit_mode != RETRANSMIT_DATA)
+	if (c->snd_una == c->snd_nxt || c->phase != LOSS_OPEN || (f && (f->sacked > 0 || f->lost > 0)) || c->probe_out ||
+	    c->loss_timer == LOSS_TIMER_REORDER || c->retransmit_mode != RETRANSMIT_DATA)
 		return;
 	if (c->rtt.srtt) {
 		wait = 2 * c->rtt.srtt;
-		if (f->in_flight <= c->snd_mss)
+		if (flight_pipe(c) <= c->snd_mss)
 			wait += MAX_ACK_DELAY;
 		else if (wait < PROBE_LEAST)
 			wait = PROBE_LEAST;

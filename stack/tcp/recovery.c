@@ -123,7 +123,7 @@ void recovery_take(struct tcp_conn *c, const struct tcp_segment *s, struct fligh
 {
 	*news = (struct flight_news){ 0 };
 	flight_take_sack(c, s, news);
-	if (c->flight && seq_gt(s->ack, c->snd_una))
+	if (seq_gt(s->ack, c->snd_una))
 		flight_take_ack(c, s, news);
 }
 
@@ -163,6 +163,13 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 {
 	bool lost, over;
 
+	if (!c->flight && c->phase == LOSS_OPEN && !c->probe_out && !news->dsack) {
+		/* What arrived had left together, and nothing was amiss: nearly always. */
+		c->dupacks = 0;
+		loss_grow(c, moved, news->in_flight, news->rtt ? news->rtt : rtt);
+		rack_schedule_probe(c);
+		return;
+	}
 	if (needless(c, s, news))
 		undo(c);
 	over = c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover);

@@ -40,7 +40,9 @@ static void pull_along(struct tcp_conn *c)
 
 void sent_segment(struct tcp_conn *c, uint32_t seq, uint32_t end)
 {
-	if (seq_lt(seq, c->snd_max)) {
+	bool resent = seq_lt(seq, c->snd_max);
+
+	if (resent) {
 		uint32_t again = seq_lt(end, c->snd_max) ? end - seq : c->snd_max - seq;
 
 		c->bytes_retransmitted += again;
@@ -54,7 +56,7 @@ void sent_segment(struct tcp_conn *c, uint32_t seq, uint32_t end)
 	}
 	c->snd_max = seq_max(c->snd_max, end);
 	if (c->sack_on && seq == c->snd_nxt && c->snd_wnd > 0)
-		flight_sent(c, seq, end);
+		flight_sent(c, seq, end, resent);
 }
 
 void sent_again(struct tcp_conn *c, struct record *r)

@@ -362,7 +362,7 @@ static void blocks_that_lie_are_not_believed(void **state)
 	sack(h, &p, 0, 3, 2);
 	sack(h, &p, 0, 4, 9);              /* beyond what was sent */
 	sack(h, &p, 0, 0x7fffff, 0x800000);
-	assert_int_equal(c->flight->sacked, 0);
+	assert_null(c->flight);            /* nothing was believed: what is outstanding left together */
 	for (unsigned i = 1; i < 5000; i += 2) {   /* every other byte */
 		struct tcp_segment s = { .flags = SEG_ACK, .ack = p.ack, .sack_count = 1 };
 
