@@ -51,6 +51,8 @@ static void reduce(struct tcp_conn *c, const struct flight_news *news, bool safe
 	if (pipe > c->cc.ssthresh) {
 		uint64_t share = ((uint64_t)f->prr_delivered * c->cc.ssthresh + f->prr_from - 1) / (f->prr_from ? f->prr_from : 1);
 
+		/* Rounded up to whole segments, which are what is sent: the second ACK of two would release nothing (RFC 6937 3.1). */
+		share = (share + c->snd_mss - 1) / c->snd_mss * c->snd_mss;
 		may = share > f->prr_out ? (uint32_t)(share - f->prr_out) : 0;
 	} else {
 		uint32_t limit = f->prr_delivered > f->prr_out ? f->prr_delivered - f->prr_out : 0;
