@@ -115,6 +115,63 @@ class Flight:
         return [x.time for x in self.segments if x.length and self.number(x) == number]
 
 
+class Path:
+    """A way there and back of one round trip, in order, and a receiver that SACKs: what the sender gives it arrives
+    `rtt` later as an ACK, except the transmissions that are named lost: (segment, which time)."""
+
+    SPACING = 0.0001                    # between ACKs: what they release is told apart by its time
+
+    def __init__(self, flight, lost=()):
+        self.f, self.lost, self.last = flight, set(lost), 0
+        self.there, self.una, self.order = set(), 0, []     # order: ranges, the newest first
+        self.seen = {}                                      # how often each segment was sent
+        self.queue = []                                     # (time of the ACK, segment)
+        self.put(flight.segments, [flight.number(x) for x in flight.segments])
+
+    def put(self, segments, numbers):
+        for x, n in zip(segments, numbers):
+            self.seen[n] = self.seen.get(n, 0) + 1
+            if (n, self.seen[n]) not in self.lost:
+                self.last = max(x.time + self.f.rtt, self.last + self.SPACING)
+                self.queue.append((self.last, n))
+
+    def arrive(self, n):
+        """The receiver's view after segment n: its SACK blocks."""
+        self.there.add(n)
+        while self.una in self.there:
+            self.una += 1
+        start = end = n
+        while start - 1 in self.there and start - 1 >= self.una:
+            start -= 1
+        while end in self.there:
+            end += 1
+        self.order = [(a, b) for a, b in self.order if b > self.una and not (a >= start and b <= end)]
+        if start >= self.una and end > self.una:
+            self.order.insert(0, (max(start, self.una), end))
+        return self.order[:3]
+
+    def step(self):
+        """The next ACK reaches the sender. Returns (segment that arrived, what the stack sent), or None: silence."""
+        before = len(self.f.segments)
+        if not self.queue:
+            return None
+        at, n = self.queue.pop(0)
+        if at > self.f.s.now:
+            self.f.s.until(at)
+            self.put_new(before)
+            before = len(self.f.segments)
+        blocks = self.arrive(n)
+        self.f.ack(self.una, *blocks)
+        return n, self.put_new(before)
+
+    def put_new(self, before):
+        self.f.taken()
+        new = self.f.segments[before:]
+        numbers = [self.f.number(x) for x in new]
+        self.put(new, numbers)
+        return numbers
+
+
 def blocks_of(segment, base):
     return [(diff(a, base), diff(b, base)) for a, b in segment.sack]
 
