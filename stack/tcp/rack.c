@@ -107,13 +107,14 @@ void rack_recovered(struct tcp_conn *c)
 void rack_timeout(struct tcp_conn *c)
 {
 	struct flight *f = c->flight;
-	nsec now = c->stack->now, allowed = f->rack_rtt + reorder_window(c);
+	/* What was measured last; of this flight nothing may have arrived yet. */
+	nsec rtt = f->rack_sent_at ? f->rack_rtt : c->rtt.srtt, allowed = rtt + reorder_window(c), now = c->stack->now;
 	bool first = true;
 
 	list_for_each(node, &f->by_sequence) {
 		struct record *r = container_of(node, struct record, by_sequence);
 
-		if (list_linked(&r->by_time) && (first || f->rack_sent_at == 0 || r->sent_at + allowed <= now))
+		if (list_linked(&r->by_time) && (first || rtt == 0 || r->sent_at + allowed <= now))
 			flight_mark_lost(c, r);
 		first = false;
 	}
