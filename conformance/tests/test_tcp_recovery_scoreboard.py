@@ -139,13 +139,11 @@ def test_the_holes_are_sent_from_the_lowest_and_nothing_else():
 def test_new_data_when_nothing_is_lost_any_more():
     f = Flight(10, queue=10)
     f.wait()
-    f.ack(0, (1, 4))
-    assert f.recovering() == 1
-    sent = []
+    sent = f.ack(0, (1, 4))
+    assert sent[0] == 0 and f.recovering() == 1
     for n in range(5, 11):
         sent += f.ack(0, (1, n))
-    assert sent and sent == list(range(10, 10 + len(sent))), sent
-    assert f.times(0)[1:] == [f.s.now]
+    assert len(sent) >= 4 and sent[1:] == list(range(10, 9 + len(sent)))
 
 
 # covers: 6675-4-next2
