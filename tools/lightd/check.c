@@ -246,6 +246,14 @@ static void check_sim(const struct options *o)
 		if (o->said[i] && setting->option != NULL && strcmp(setting->option, "seed") == 0 && o->read_file == NULL)
 			complain(&o->where[i], "--seed: only for --io=sim and for a replay (--read): elsewhere chance is not to be known");
 	}
+	if (o->hosts + o->taps > HOSTS_MAX)
+		complain(setting_place(o, "sim", "tap"), "--tap: %u hosts and %u interfaces: at most %u together", o->hosts, o->taps, HOSTS_MAX);
+	for (unsigned i = 0; i < o->taps; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			if (strcmp(o->tap[i].name, o->tap[j].name) == 0 && strcmp(o->tap[i].netns, o->tap[j].netns) == 0)
+				complain(setting_place(o, "sim", "tap"), "--tap: two interfaces are called %s", o->tap[i].name);
+		}
+	}
 	if (o->backend != NULL && o->mtu > 9000)
 		complain(setting_place(o, "", "mtu"), "--mtu: '%u': at most 9000 on a device", o->mtu);
 }

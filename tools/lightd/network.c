@@ -11,8 +11,8 @@
 
 #include "tools/lightd/attach.h"
 #include "tools/lightd/backend.h"
+#include "tools/lightd/bridge.h"
 #include "tools/lightd/configure.h"
-
 
 struct network_host;
 
@@ -36,6 +36,7 @@ struct network {
 	unsigned cores, hosts;
 	bool busy;
 	struct wire *wire;
+	struct bridge *bridge;          /* the wire's other ports; NULL: it has none */
 	struct network_host *host;
 	void (*log)(void *, const char *);
 };
@@ -52,14 +53,18 @@ static nsec clock_nsec(clockid_t id)
 
 static int make_wire(struct network *n, const struct options *o)
 {
-	struct wire_config config = { .ports = o->hosts, .packets = 65536, .mtu = o->mtu != 0 ? o->mtu : 1500, .seed = o->seed };
+	struct wire_config config = { .ports = o->hosts + o->taps, .packets = 65536, .mtu = o->mtu != 0 ? o->mtu : 1500, .seed = o->seed };
 
 	if (o->super_frames)
 		config.flags = LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM;
 	n->wire = wire_new(&config);
-	for (unsigned i = 0; n->wire != NULL && i < o->hosts; i++)
+	for (unsigned i = 0; n->wire != NULL && i < o->hosts + o->taps; i++)
 		wire_impair(n->wire, i, WIRE_UP, &o->impairment);
-	return n->wire != NULL ? 0 : -ENOMEM;
+	if (n->wire == NULL)
+		return -ENOMEM;
+	if (o->taps > 0)
+		n->bridge = bridge_new(o, n->wire, n->log);
+	return o->taps == 0 || n->bridge != NULL ? 0 : -EIO;
 }
 
 /* Devices first: how the first one spreads decides how all are. */
@@ -154,6 +159,9 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
 	config.tcp.syn_cookies = o->syn_cookies;
+	config.tcp.timestamps = config.tcp.timestamps && !o->no_timestamps;
+	config.tcp.sack = config.tcp.sack && !o->no_sack;
+	config.tcp.window_scaling = config.tcp.window_scaling && !o->no_window_scaling;
 	if (o->cc != NULL)
 		config.tcp.cc = o->cc;
 	memcpy(config.secret, secret, sizeof config.secret);
@@ -198,10 +206,14 @@ unsigned network_turn(struct network *n, unsigned core, nsec now)
 {
 	unsigned work = 0;
 
+	if (n->bridge != NULL && core == 0)
+		work += bridge_in(n->bridge);
 	if (n->wire != NULL && core == 0)
 		wire_advance(n->wire, now);
 	for (unsigned i = 0; i < n->hosts; i++)
 		work += stack_turn(n->host[i].stack[core], now);
+	if (n->bridge != NULL && core == 0)
+		work += bridge_out(n->bridge);
 	return work;
 }
 
@@ -209,6 +221,8 @@ nsec network_deadline(const struct network *n, unsigned core)
 {
 	nsec earliest = n->wire != NULL && core == 0 ? wire_deadline(n->wire) : NSEC_NEVER;
 
+	if (n->bridge != NULL && core == 0 && bridge_due(n->bridge))
+		return 0;
 	for (unsigned i = 0; i < n->hosts; i++) {
 		bool queued = n->wire != NULL && core == 0 && wire_queued(n->wire, i) > 0;
 		nsec due = queued ? 0 : stack_deadline(n->host[i].stack[core]);
@@ -219,7 +233,7 @@ nsec network_deadline(const struct network *n, unsigned core)
 	return earliest;
 }
 
-/* The simulated network has no descriptor: it is not waited for, its deadline is. Between cores there is one. */
+/* The simulated network has no descriptor: it is not waited for, its deadline is. Between cores there is one, and to the kernel. */
 static bool is_armed(const struct network *n)
 {
 	return n->wire == NULL || n->cores > 1;
@@ -227,7 +241,7 @@ static bool is_armed(const struct network *n)
 
 unsigned network_arm(struct network *n, unsigned core, int *fds, unsigned room, bool *polled)
 {
-	unsigned count = 0;
+	unsigned count = n->bridge != NULL && core == 0 ? bridge_arm(n->bridge, fds, room) : 0;
 
 	*polled = false;
 	for (unsigned i = 0; is_armed(n) && i < n->hosts * n->host->interfaces; i++) {
@@ -352,6 +366,7 @@ void network_free(struct network *n)
 	}
 	for (unsigned i = 0; backend_at(i) != NULL; i++)
 		backend_at(i)->stop();
+	bridge_free(n->bridge);
 	if (n->wire != NULL)
 		wire_free(n->wire);
 	free(n->host);

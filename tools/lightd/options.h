@@ -39,6 +39,12 @@ struct host_option {
 	struct ipaddr addr;
 };
 
+/* An interface of the local kernel on the simulated network. */
+struct tap_option {
+	char name[NAME_MAX_BYTES];
+	char netns[64];              /* empty: the daemon's own */
+};
+
 struct address_option {
 	struct ipaddr addr;
 	unsigned prefix;
@@ -115,6 +121,8 @@ struct options {
 	/* --io=sim */
 	unsigned hosts;
 	struct host_option host[HOSTS_MAX];
+	unsigned taps;
+	struct tap_option tap[HOSTS_MAX];
 	bool super_frames;
 	struct wire_impairment impairment;  /* of every host's way out */
 
@@ -131,6 +139,7 @@ struct options {
 	const char *cc;         /* NULL: the stack's default */
 	bool standard_profile;
 	uint8_t syn_cookies;    /* enum tcp_cookies */
+	bool no_timestamps, no_sack, no_window_scaling;
 	uint32_t sockets;       /* most endpoints of one host */
 
 	/* While settings are read: the interface and VLAN that they are for, and where they are said. */
@@ -140,7 +149,7 @@ struct options {
 	struct place where[SETTINGS_MAX];   /* each setting by its number: where it was said last */
 	bool said[SETTINGS_MAX];            /* and whether */
 	/* Lists said on the command line replace those of the file. */
-	bool interfaces_said, routes_said, neighbours_said, listeners_said, hosts_said;
+	bool interfaces_said, routes_said, neighbours_said, listeners_said, hosts_said, taps_said;
 };
 
 /* Reads file and command line; whatever is wrong ends the program with one line and status 2, except with --check, which

@@ -93,6 +93,27 @@ static const char *set_profile(struct options *o, const char *text)
 	return NULL;
 }
 
+/* Options of the SYN that are not offered, nor accepted (RFC 2018, RFC 7323). */
+static const char *set_without(struct options *o, const char *text)
+{
+	char copy[64], *save = NULL;
+
+	if (strlen(text) >= sizeof copy || *text == '\0')
+		return "timestamps, sack, window-scaling, or several with commas";
+	strcpy(copy, text);
+	for (char *item = strtok_r(copy, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
+		if (strcmp(item, "timestamps") == 0)
+			o->no_timestamps = true;
+		else if (strcmp(item, "sack") == 0)
+			o->no_sack = true;
+		else if (strcmp(item, "window-scaling") == 0)
+			o->no_window_scaling = true;
+		else
+			return "timestamps, sack, window-scaling, or several with commas";
+	}
+	return NULL;
+}
+
 static const char *set_syncookies(struct options *o, const char *text)
 {
 	static const char *const names[] = { [TCP_COOKIES_OFF] = "off", [TCP_COOKIES_WHEN_FULL] = "full", [TCP_COOKIES_ALWAYS] = "always" };
@@ -127,6 +148,8 @@ const struct setting settings_daemon[] = {
 	{ "poll", "", "poll", "busy|adaptive", 6, false, "Spin always, or sleep when idle (default adaptive; dpdk: busy)", set_poll },
 	{ "cc", "", "cc", "NAME", 6, false, "TCP's congestion control where a program does not choose (default cubic; profile standard: newreno)", set_cc },
 	{ "profile", "", "profile", "linux|standard", 6, false, "TCP's timers and limits: Linux's or the RFCs' (default linux)", set_profile },
+	{ "tcp-without", "", "tcp-without", "OPTION,...", 6, true,
+	  "TCP options neither offered nor accepted: timestamps, sack, window-scaling (default none)", set_without },
 	{ "tcp-syncookies", "", "tcp-syncookies", "off|full|always", 6, false,
 	  "Answer SYNs by cookies never, where a listener's backlog is full of half-open connections (default), or always", set_syncookies },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },

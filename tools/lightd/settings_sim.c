@@ -73,6 +73,35 @@ static const char *set_hosts(struct options *o, const char *text)
 	return allowed == NULL && o->hosts == 0 ? "at least one" : allowed;
 }
 
+/* NAME or NAME@NETNS, one or several; in the file also one an element. */
+static const char *set_tap(struct options *o, const char *text)
+{
+	char copy[4096], *save = NULL;
+
+	if (list_begins(o, &o->taps_said))
+		o->taps = 0;
+	if (strlen(text) >= sizeof copy || *text == '\0')
+		return "NAME[@NETNS],...";
+	strcpy(copy, text);
+	for (char *item = strtok_r(copy, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
+		char *at = strchr(item, '@');
+		size_t length = at != NULL ? (size_t)(at - item) : strlen(item);
+		struct tap_option *t = &o->tap[o->taps];
+
+		if (o->taps == HOSTS_MAX)
+			return "at most 64 of them";
+		if (!name_is_valid(item, length, sizeof t->name))
+			return "names of 1 to 15 letters, digits, '.', '-', '_'";
+		if (at != NULL && (at[1] == '\0' || strlen(at + 1) >= sizeof t->netns))
+			return "NAME@NETNS with the name (up to 63 bytes) of a network namespace, or a path";
+		memcpy(t->name, item, length);
+		t->name[length] = '\0';
+		strcpy(t->netns, at != NULL ? at + 1 : "");
+		o->taps++;
+	}
+	return NULL;
+}
+
 static const char *set_super_frames(struct options *o, const char *text)
 {
 	return set_switch(&o->super_frames, text);
@@ -121,6 +150,8 @@ static const char *set_queue(struct options *o, const char *text)
 const struct setting settings_sim[] = {
 	{ "hosts", "sim", "hosts", "N|NAME[=ADDRESS],...", 3, true,
 	  "Hosts on the simulated network, /24 (default 2: server=10.77.0.1,client=10.77.0.2; other numbers: host1, host2 ...)", set_hosts },
+	{ "tap", "sim", "tap", "NAME[@NETNS],...", 3, true,
+	  "Interfaces of the local kernel on the simulated network, made in the network namespace NETNS; addresses are up to you", set_tap },
 	{ "super-frames", "sim", "super-frames", NULL, 3, false,
 	  "Frames of up to 64 KB and no checksums between hosts, as virtual NICs do it", set_super_frames },
 	{ "rate", "sim", "rate", "BITS", 4, false, "Bits a second: 10M, 1G (default no limit)", set_rate },
