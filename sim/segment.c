@@ -107,6 +107,33 @@ static void fix_ip(uint8_t *ip, bool ip4, uint32_t length, uint32_t index)
 	memcpy(ip + 10, &sum, 2);
 }
 
+bool frame_mark_ce(struct pkt *p)
+{
+	uint32_t type, ip;
+	uint8_t *d;
+
+	if (p->len < ETH_HEADER + VLAN_TAG + 2)
+		return false;
+	ip = network_of(p, &type);
+	d = p->data + ip;
+	if (type == 0x0800 && p->len >= ip + 20 && d[1] & 3) {
+		uint16_t before, after, sum;
+
+		memcpy(&before, d, 2);
+		d[1] |= 3;
+		memcpy(&after, d, 2);
+		memcpy(&sum, d + 10, 2);
+		sum = csum_update(sum, before, after);
+		memcpy(d + 10, &sum, 2);
+		return true;
+	}
+	if (type == 0x86dd && p->len >= ip + IP6_HEADER && d[1] & 0x30) {   /* the class' two low bits */
+		d[1] |= 0x30;
+		return true;
+	}
+	return false;
+}
+
 uint32_t frame_segment(const struct pkt *super, uint32_t at, struct pkt *out)
 {
 	uint32_t payload = super->len - super->header_len, n = payload - at;

@@ -221,6 +221,8 @@ static unsigned link_transmit(struct link *l, struct pkt **packets, unsigned n)
 		}
 		l->stats.tx_packets++;
 		l->stats.tx_bytes += p->len;
+		if (w->sent)
+			w->sent(w->sent_context, port->number, w->now, p);
 		if (p->gso_size && !port->pipes[WIRE_UP].perfect)
 			cut(w, port, p, up_one);
 		else
@@ -299,7 +301,7 @@ static void port_init(struct wire *w, unsigned number)
 		.up = 1,
 	};
 	for (d = 0; d < 2; d++)
-		pipe_init(&port->pipes[d], w->config.seed + number * 2 + d);
+		pipe_init(&port->pipes[d], w->config.seed + number * 2 + d, number, d);
 }
 
 static bool config_valid(struct wire_config *c)
@@ -356,10 +358,41 @@ void wire_impair(struct wire *w, unsigned port, enum wire_direction d, const str
 	pipe_set(&w->ports[port].pipes[d], set);
 }
 
+void wire_set_mtu(struct wire *w, unsigned port, uint16_t mtu)
+{
+	CHECK(port < w->config.ports && mtu >= MTU_MIN && mtu <= w->config.mtu);
+	w->ports[port].link.mtu = mtu;
+}
+
 void wire_set_up(struct wire *w, unsigned port, bool up)
 {
 	CHECK(port < w->config.ports);
 	w->ports[port].link.up = up;
+}
+
+/* What the heap says is due at w->now. */
+static void happen(struct wire *w, struct wire_due *due)
+{
+	struct wire_port *port = &w->ports[due->port];
+	struct pipe *pipe = &port->pipes[due->direction];
+	uint64_t marked = pipe->queue.stats.marked;
+	struct pkt *p;
+
+	if (due->kind == DUE_SENDS) {
+		pipe_send(w, pipe);
+		w->counts[WIRE_MARKED] += pipe->queue.stats.marked - marked;
+		return;
+	}
+	if (due->kind == DUE_LATE) {
+		p = &((struct wire_packet *)(void *)((uint8_t *)due - offsetof(struct wire_packet, late)))->pkt;
+		w->late--;
+	} else {
+		p = pipe_landed(w, pipe);
+	}
+	if (due->direction == WIRE_UP)
+		forward(w, port, p);
+	else
+		arrive(w, port, p);
 }
 
 void wire_advance(struct wire *w, nsec now)
@@ -367,15 +400,9 @@ void wire_advance(struct wire *w, nsec now)
 	CHECK(now >= w->now);
 	while (heap_first(&w->due) <= now) {
 		struct heap_entry e = heap_pop(&w->due);
-		struct wire_packet *wp = e.item;
-		struct wire_port *port = &w->ports[wp->port];
 
 		w->now = e.when > w->now ? e.when : w->now;
-		pipe_drain(&port->pipes[wp->direction], w->now);
-		if (wp->direction == WIRE_UP)
-			forward(w, port, &wp->pkt);
-		else
-			arrive(w, port, &wp->pkt);
+		happen(w, e.item);
 	}
 	w->now = now;
 }
@@ -395,4 +422,10 @@ void wire_observe(struct wire *w, void (*seen)(void *, unsigned, nsec, const str
 {
 	w->seen = seen;
 	w->seen_context = context;
+}
+
+void wire_observe_sent(struct wire *w, void (*sent)(void *, unsigned, nsec, const struct pkt *), void *context)
+{
+	w->sent = sent;
+	w->sent_context = context;
 }

@@ -4,6 +4,7 @@
 #define LIGHT_SIM_WIRE_STATE_H
 
 #include "heap.h"
+#include "queue.h"
 #include "stack/base/rng.h"
 #include "wire.h"
 
@@ -13,13 +14,19 @@
 /* Who has a packet: every move is checked, so a double release cannot go unseen. */
 enum holder { HELD_BY_POOL, HELD_BY_HOST, HELD_BY_WIRE };
 
+/* What the wire's heap holds: a direction's queue may send, its next frame arrives, or a late frame does. */
+struct wire_due {
+	enum { DUE_SENDS, DUE_ARRIVES, DUE_LATE } kind;
+	uint8_t port, direction;
+};
+
 struct wire_packet {
 	struct pkt pkt;                /* first: a struct pkt * of ours is one of these */
-	struct wire_packet *wait_next; /* behind it in its direction's queue */
-	nsec departure;                /* when its last bit leaves the queue */
+	struct wire_packet *wait_next; /* behind it in its direction's queue, or under way */
+	nsec entered, due;             /* the queue; arrives */
 	uint32_t wire_bytes;           /* what it counts in the queue */
+	struct wire_due late;
 	uint8_t holder;
-	uint8_t port, direction;       /* where it is under way */
 	bool damaged;                  /* has its one wrong bit: a second could make the checksums right again */
 };
 
@@ -28,10 +35,16 @@ struct pipe {
 	struct wire_impairment set;
 	bool perfect;                  /* nothing is set: packets pass at once */
 	struct rng rng;
-	nsec busy_until;               /* the rate is taken up to here */
+	bool bad;                      /* Gilbert-Elliott's state */
+	bool sends_armed;              /* the heap has `sends` */
+	nsec busy_until;               /* the rate is taken up to here, by so many bytes */
+	uint32_t sending;
+	uint32_t flying_count;         /* under way, in the order of arrival; the heap has `arrives` if there are any */
+	struct wire_packet *flying, *flying_last;
 	nsec last_due;                 /* jitter keeps the order */
-	struct wire_packet *waiting, *waiting_last;
-	uint32_t waiting_packets, waiting_bytes;
+	nsec held_until;               /* what arrives before waits until then */
+	struct wire_due sends, arrives;
+	struct queue queue;
 };
 
 struct wire_port {
@@ -48,7 +61,8 @@ struct wire_port {
 struct wire {
 	struct wire_config config;
 	nsec now;
-	struct heap due;               /* packets under way */
+	struct heap due;               /* struct wire_due */
+	uint32_t late;                 /* packets that are in it themselves */
 	uint64_t order;
 	uint32_t receive_limit;        /* frames that wait in one port for its host */
 
@@ -63,6 +77,8 @@ struct wire {
 	uint64_t counts[WIRE_COUNTS];
 	void (*seen)(void *context, unsigned port, nsec now, const struct pkt *);
 	void *seen_context;
+	void (*sent)(void *context, unsigned port, nsec now, const struct pkt *);
+	void *sent_context;
 	struct wire_port ports[WIRE_MAX_PORTS];
 };
 
@@ -90,13 +106,17 @@ bool frame_complete_checksum(struct pkt *);
 uint32_t frame_segment(const struct pkt *super, uint32_t at, struct pkt *out);
 /* A super-frame's own fields agree with its bytes. */
 bool frame_super_valid(const struct pkt *);
+/* Sets CE in an IP packet that is capable of ECN (RFC 3168 5), with IPv4's checksum. False: it is not. */
+bool frame_mark_ce(struct pkt *);
 
 /* pipe.c */
-void pipe_init(struct pipe *, uint64_t seed);
+void pipe_init(struct pipe *, uint64_t seed, unsigned port, enum wire_direction);
 void pipe_set(struct pipe *, const struct wire_impairment *);
 /* A frame enters a direction that is not perfect: it is lost, or due later (once, or twice). */
 void pipe_enter(struct wire *, struct wire_port *, enum wire_direction, struct pkt *);
-/* Lets what has left by now out of the queue. */
-void pipe_drain(struct pipe *, nsec now);
+/* DUE_SENDS: the queue gives the rate what it can take now. */
+void pipe_send(struct wire *, struct pipe *);
+/* DUE_ARRIVES: the next frame is at the end of the direction. */
+struct pkt *pipe_landed(struct wire *, struct pipe *);
 
 #endif
