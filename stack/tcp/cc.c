@@ -25,7 +25,7 @@ const struct cc_ops *cc_number(unsigned number)
 
 void cc_switch(struct cc *cc, const struct cc_ops *ops, nsec now)
 {
-	*cc = (struct cc){ .ops = ops, .mss = cc->mss, .cwnd = cc->cwnd, .ssthresh = cc->ssthresh };
+	*cc = (struct cc){ .ops = ops, .mss = cc->mss, .cwnd = cc->cwnd, .ssthresh = cc->ssthresh, .large = cc->large };
 	ops->start(cc, now);
 }
 

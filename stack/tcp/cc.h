@@ -12,26 +12,46 @@
 #include "../base/nsec.h"
 
 #define CC_STATE_BYTES 80
+#define CC_LARGE_BYTES 320          /* of cc->large, for algorithms with CC_LARGE */
 #define CC_SSTHRESH_MAX 0x7fffffffu /* "arbitrarily high" (RFC 5681 3.1) */
+
+/* What an algorithm is beyond the window of RFC 5681. */
+enum cc_flag {
+	CC_OWN_WINDOW = 1 << 0, /* sets cwnd in recovery and after idle times, too: no PRR, no restart window, no validation */
+	CC_LARGE = 1 << 1,      /* wants cc->large, and a rate sample with each acknowledgment (rate.c) */
+	CC_NEEDS_ECN = 1 << 2,  /* asks for ECN whatever the stack's setting is */
+};
 
 struct cc {
 	const struct cc_ops *ops;
 	uint32_t mss, cwnd, ssthresh; /* bytes */
 	uint64_t pacing_rate;         /* bytes a second; 0: derive it */
+	void *large;                  /* CC_LARGE_BYTES of zeros at the start; not saved for undo. NULL without CC_LARGE */
 	alignas(8) uint8_t state[CC_STATE_BYTES];
 };
 
+struct rate_sample;
+
+/* Each acknowledgment that says something new, in recovery too. */
 struct cc_ack {
 	nsec now;
 	nsec rtt;           /* of this acknowledgment; 0: no sample */
-	uint32_t acked;     /* bytes newly acknowledged */
-	uint32_t in_flight; /* bytes outstanding before it */
+	uint32_t acked;     /* bytes newly acknowledged, by snd_una */
+	uint32_t delivered; /* bytes of which it is new that they arrived: by snd_una or SACKed; what was SACKed before does not count */
+	uint32_t lost;      /* bytes newly taken for lost */
+	uint32_t marked;    /* of those delivered, what arrived with CE as far as the peer tells (RFC 8257, RFC 9768) */
+	uint32_t in_flight; /* bytes outstanding before it ... */
+	uint32_t in_flight_after; /* ... and now, without what is lost */
+	uint32_t snd_una, snd_nxt; /* after it: a window of data has passed when snd_una reaches what snd_nxt was */
+	bool grow;          /* a window-based algorithm may grow: acked > 0, and not in fast recovery */
 	bool limited;       /* the window, not the application or the peer, held the sender back */
 	bool after_timeout; /* slow start that follows a timeout (RFC 3465 2.3) */
+	const struct rate_sample *rate; /* with CC_LARGE; else NULL */
 };
 
 struct cc_ops {
 	const char *name;
+	unsigned flags;     /* enum cc_flag */
 	void (*start)(struct cc *, nsec now);
 	void (*on_ack)(struct cc *, const struct cc_ack *);
 	void (*on_congestion)(struct cc *, nsec now, uint32_t in_flight, bool ecn);

@@ -115,7 +115,7 @@ static void cubic_on_ack(struct cc *cc, const struct cc_ack *a)
 {
 	struct cubic *q = mine(cc);
 
-	if (cc->cwnd > CC_SSTHRESH_MAX / 2)
+	if (!a->grow || cc->cwnd > CC_SSTHRESH_MAX / 2)
 		return;
 	if (cc->cwnd < cc->ssthresh) {
 		hystart_on_ack(&q->hystart, cc, a);

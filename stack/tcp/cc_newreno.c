@@ -34,7 +34,7 @@ static void newreno_on_ack(struct cc *cc, const struct cc_ack *a)
 	struct newreno *n = mine(cc);
 
 	/* A window that was not used says nothing about the path (RFC 7661's reason). */
-	if (!a->limited || cc->cwnd > CC_SSTHRESH_MAX - 4 * cc->mss)
+	if (!a->grow || !a->limited || cc->cwnd > CC_SSTHRESH_MAX - 4 * cc->mss)
 		return;
 	if (cc->cwnd < cc->ssthresh) {
 		uint32_t most = a->after_timeout ? cc->mss : 2 * cc->mss;

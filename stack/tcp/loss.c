@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "flight.h"
 #include "recovery.h"
 #include "send.h"
 #include "timers.h"
@@ -57,21 +58,35 @@ static uint32_t retries_allowed(const struct tcp_conn *c)
 	return c->ep->closed ? settings->orphan_retries : settings->retries_2;
 }
 
-void loss_grow(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rtt)
+void loss_tell(struct tcp_conn *c, const struct loss_told *told)
 {
-	bool slow_start = c->cc.cwnd < c->cc.ssthresh;
+	uint32_t window = c->cc.cwnd;
+	bool slow_start = window < c->cc.ssthresh;
 	struct cc_ack ack = {
 		.now = c->stack->now,
-		.rtt = rtt,
-		.acked = acked,
-		.in_flight = in_flight,
+		.rtt = told->rtt,
+		.acked = told->acked,
+		.delivered = told->delivered,
+		.lost = told->lost,
+		.in_flight = told->in_flight,
+		.in_flight_after = c->flight ? flight_pipe(c) : conn_in_flight(c),
+		.snd_una = c->snd_una,
+		.snd_nxt = c->snd_nxt,
+		.grow = told->acked > 0 && !told->ends && c->phase != LOSS_RECOVERY,
 		/* In slow start half a window in use doubles rightly; later it must be full. */
-		.limited = slow_start ? 2 * (uint64_t)in_flight >= c->cc.cwnd
-				      : (uint64_t)in_flight + c->snd_mss >= c->cc.cwnd,
+		.limited = slow_start ? 2 * (uint64_t)told->in_flight >= window : (uint64_t)told->in_flight + c->snd_mss >= window,
 		.after_timeout = c->phase == LOSS_TIMEOUT,
 	};
 
 	c->cc.ops->on_ack(&c->cc, &ack);
+}
+
+/* Without SACK what is acknowledged is all that is known to have arrived. */
+static void tell(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rtt)
+{
+	const struct loss_told told = { .acked = acked, .delivered = acked, .in_flight = in_flight, .rtt = rtt };
+
+	loss_tell(c, &told);
 }
 
 void loss_new_ack(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec rtt)
@@ -80,16 +95,17 @@ void loss_new_ack(struct tcp_conn *c, uint32_t acked, uint32_t in_flight, nsec r
 	switch ((enum loss_phase)c->phase) {
 	case LOSS_OPEN:
 		c->inflation = 0;
-		loss_grow(c, acked, in_flight, rtt);
+		tell(c, acked, in_flight, rtt);
 		break;
 	case LOSS_RECOVERY:
+		tell(c, acked, in_flight, rtt);
 		if (seq_geq(c->snd_una, c->recover))
 			leave_recovery(c);
 		else
 			partial_ack(c, acked);
 		break;
 	case LOSS_TIMEOUT:
-		loss_grow(c, acked, in_flight, rtt);
+		tell(c, acked, in_flight, rtt);
 		if (seq_geq(c->snd_una, c->recover))
 			c->phase = LOSS_OPEN;
 		break;

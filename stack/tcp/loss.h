@@ -13,8 +13,14 @@ void loss_duplicate_ack(struct tcp_conn *);
 /* The retransmission timer expired. False: the connection was given up and may be gone. */
 bool loss_timeout(struct tcp_conn *);
 
-/* Growth by what was acknowledged (RFC 5681 3.1); recovery.c uses it, too. */
-void loss_grow(struct tcp_conn *, uint32_t acked, uint32_t in_flight, nsec rtt);
+/* What congestion control learns of an acknowledgment: numbers newly acknowledged by snd_una, newly arrived, newly taken for lost, and what
+ * was outstanding before it. */
+struct loss_told {
+	uint32_t acked, delivered, lost, in_flight;
+	bool ends;          /* it ends an episode: the window is what that leaves, and does not grow yet */
+	nsec rtt;           /* 0: no sample */
+};
+void loss_tell(struct tcp_conn *, const struct loss_told *);
 
 /* The congestion window now, with what recovery and limited transmit add. */
 static inline uint32_t loss_window(const struct tcp_conn *c)

@@ -37,7 +37,8 @@ static void enter(struct tcp_conn *c, const struct flight_news *news)
 static void leave(struct tcp_conn *c)
 {
 	c->phase = LOSS_OPEN;
-	c->cc.cwnd = c->cc.ssthresh;
+	if (!(c->cc.ops->flags & CC_OWN_WINDOW))
+		c->cc.cwnd = c->cc.ssthresh;
 	c->cc.ops->on_recovered(&c->cc, c->stack->now);
 }
 
@@ -47,6 +48,8 @@ static void reduce(struct tcp_conn *c, const struct flight_news *news, bool safe
 	struct flight *f = c->flight;
 	uint32_t pipe = f->in_flight, delivered = news->acked + news->sacked, may;
 
+	if (c->cc.ops->flags & CC_OWN_WINDOW)
+		return;
 	f->prr_delivered += delivered;
 	if (pipe > c->cc.ssthresh) {
 		uint64_t share = ((uint64_t)f->prr_delivered * c->cc.ssthresh + f->prr_from - 1) / (f->prr_from ? f->prr_from : 1);
@@ -138,32 +141,33 @@ static void end_episode(struct tcp_conn *c)
 		c->phase = LOSS_OPEN;
 }
 
-/* snd_una moved by `moved`; `lost` says that something was marked just now. */
-static void act(struct tcp_conn *c, const struct flight_news *news, uint32_t moved, bool lost, nsec rtt)
+static void act(struct tcp_conn *c, const struct flight_news *news, const struct loss_told *told)
 {
-	switch ((enum loss_phase)c->phase) {
-	case LOSS_OPEN:
-		if (c->flight && c->flight->lost > 0) {
-			enter(c, news);
-			reduce(c, news, false);
-		} else if (moved > 0) {
-			loss_grow(c, moved, news->in_flight, rtt);
-		}
-		break;
-	case LOSS_RECOVERY:
-		if (c->flight)
-			reduce(c, news, moved > 0 && !lost);
-		break;
-	case LOSS_TIMEOUT:
-		if (moved > 0)
-			loss_grow(c, moved, news->in_flight, rtt);
-		break;
+	if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0) {
+		enter(c, news);
+		reduce(c, news, false);
+	} else if (c->phase == LOSS_RECOVERY && c->flight) {
+		reduce(c, news, told->acked > 0 && !told->ends && told->lost == 0);
 	}
+	loss_tell(c, told);
+}
+
+/* How much RACK takes for lost now. */
+static uint32_t detect(struct tcp_conn *c, const struct flight_news *news)
+{
+	uint32_t before = c->flight ? c->flight->lost : 0;
+
+	return rack_detect(c, news) ? c->flight->lost - before : 0;
 }
 
 void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news, uint32_t moved, nsec rtt)
 {
-	bool lost, over;
+	struct loss_told told = {
+		.acked = moved,
+		.delivered = news->acked + news->sacked,
+		.in_flight = news->in_flight,
+		.rtt = news->rtt ? news->rtt : rtt,
+	};
 
 	if (!c->flight && c->phase == LOSS_OPEN && !c->probe_out && !news->dsack) {
 		/* What arrived had left together, and nothing was amiss: nearly always. */
@@ -174,15 +178,15 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	}
 	if (needless(c, s, news))
 		undo(c);
-	over = c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover);
-	if (over)
+	told.ends = c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover);
+	if (told.ends)
 		end_episode(c);
-	lost = rack_detect(c, news);
+	told.lost = detect(c, news);
 	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
 		c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
 		c->cc.ops->on_recovered(&c->cc, c->stack->now);
 	}
-	act(c, news, over ? 0 : moved, lost, news->rtt ? news->rtt : rtt);
+	act(c, news, &told);
 	rack_schedule_probe(c);
 	conn_ready(c);
 }
@@ -190,9 +194,11 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 void recovery_reorder_expired(struct tcp_conn *c)
 {
 	const struct flight_news news = { .in_flight = flight_pipe(c) };
+	struct loss_told told = { .in_flight = news.in_flight };
 
-	if (rack_detect(c, &news))
-		act(c, &news, 0, true, 0);
+	told.lost = detect(c, &news);
+	if (told.lost > 0)
+		act(c, &news, &told);
 	conn_ready(c);
 }
 

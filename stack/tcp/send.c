@@ -126,7 +126,8 @@ static void restart_after_idle(struct tcp_conn *c)
 {
 	nsec idle = c->stack->now - c->last_sent;
 
-	if (c->snd_una == c->snd_max && idle > c->rtt.rto)
+	/* One that sets its own window does so at every such time. */
+	if (c->snd_una == c->snd_max && (idle > c->rtt.rto || c->cc.ops->flags & CC_OWN_WINDOW))
 		c->cc.ops->on_restart(&c->cc, c->stack->now, idle);
 }
 

@@ -34,7 +34,7 @@ static void pass(struct cc *cc, nsec from, nsec to, nsec rtt)
 
 		for (uint32_t done = 0; done < window; done += MSS) {
 			struct cc_ack a = { .now = now + rtt * done / window, .rtt = rtt, .acked = MSS, .in_flight = window,
-					    .limited = true };
+					    .grow = true, .limited = true };
 
 			cc->ops->on_ack(cc, &a);
 		}
@@ -132,7 +132,7 @@ static void time_of_the_application_does_not_count(void **state)
 	struct cc cc = after_loss(1000, 700);
 	nsec rtt = 100 * NSEC_PER_MSEC;
 	uint32_t before;
-	struct cc_ack a = { .rtt = rtt, .acked = MSS, .in_flight = MSS, .limited = false };
+	struct cc_ack a = { .rtt = rtt, .acked = MSS, .in_flight = MSS, .grow = true, .limited = false };
 
 	(void)state;
 	pass(&cc, 1, NSEC_PER_SEC, rtt);
@@ -166,7 +166,7 @@ static void hystart_leaves_when_the_round_trip_grows(void **state)
 		for (int below = 0; below < 2; below++) {
 			struct cc cc = { .mss = MSS, .cwnd = 10 * MSS, .ssthresh = CC_SSTHRESH_MAX };
 			struct hystart h;
-			struct cc_ack a = { .acked = MSS, .in_flight = 10 * MSS, .limited = true };
+			struct cc_ack a = { .acked = MSS, .in_flight = 10 * MSS, .grow = true, .limited = true };
 
 			hystart_start(&h);
 			a.rtt = (nsec)(cases[i].last * 1e6);
@@ -195,7 +195,7 @@ static void conservative_slow_start_grows_by_a_quarter_and_ends(void **state)
 
 		assert_int_equal(cc.ssthresh, CC_SSTHRESH_MAX);
 		for (uint32_t done = 0; done < window; done += MSS) {
-			struct cc_ack a = { .acked = MSS, .in_flight = window + window / 4, .limited = true };
+			struct cc_ack a = { .acked = MSS, .in_flight = window + window / 4, .grow = true, .limited = true };
 
 			hystart_on_ack(&h, &cc, &a);
 		}

@@ -19,7 +19,7 @@ static struct cc start(uint32_t window, uint32_t ssthresh)
 
 static void ack(struct cc *cc, uint32_t acked, bool limited, bool after_timeout)
 {
-	struct cc_ack a = { .acked = acked, .in_flight = cc->cwnd, .limited = limited, .after_timeout = after_timeout };
+	struct cc_ack a = { .acked = acked, .in_flight = cc->cwnd, .grow = true, .limited = limited, .after_timeout = after_timeout };
 
 	cc->ops->on_ack(cc, &a);
 }
