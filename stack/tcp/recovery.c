@@ -172,7 +172,7 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	if (!c->flight && c->phase == LOSS_OPEN && !c->probe_out && !news->dsack) {
 		/* What arrived had left together, and nothing was amiss: nearly always. */
 		c->dupacks = 0;
-		loss_grow(c, moved, news->in_flight, news->rtt ? news->rtt : rtt);
+		loss_tell(c, &told);
 		rack_schedule_probe(c);
 		return;
 	}
