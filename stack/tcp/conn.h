@@ -78,6 +78,7 @@ struct tcp_conn {
 	bool syn_retransmitted : 1;
 	bool reordering_seen : 1, dsack_round_on : 1; /* rack.c */
 	bool probe_out : 1, probe_again : 1;          /* a tail loss probe is not acknowledged yet; TLP.is_retrans */
+	bool probe_unmeasured : 1;                    /* no round trip was measured since the last one */
 	bool mtu_changed : 1;
 	uint8_t phase;           /* enum loss_phase */
 	uint8_t retransmit_mode; /* enum retransmit_mode */

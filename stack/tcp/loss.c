@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "flight.h"
+#include "rack.h"
 #include "recovery.h"
 #include "send.h"
 #include "timers.h"
@@ -143,6 +144,8 @@ bool loss_timeout(struct tcp_conn *c)
 		conn_end(c, c->soft_error ? c->soft_error : ETIMEDOUT);
 		return false;
 	}
+	if (rack_probe_instead(c))
+		return true;
 	count(c->stack, COUNT_TCP_TIMEOUTS);
 	c->timed = false;
 	c->inflation = 0;

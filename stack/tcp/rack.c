@@ -136,8 +136,10 @@ static void send_tail_probe(struct tcp_conn *c)
 		c->probe_again = c->probe_out;
 	}
 	c->probe_end = c->snd_nxt;
-	if (c->probe_out)
+	if (c->probe_out) {
+		c->probe_unmeasured = true;
 		count(c->stack, COUNT_TCP_LOSS_PROBES);
+	}
 	timers_restart(c);
 }
 
@@ -154,14 +156,15 @@ void rack_expired(struct tcp_conn *c)
 		send_tail_probe(c);
 }
 
-/* RFC 8985 7.2: one probe a flight, only with nothing SACKed and outside of recovery, never later than the timeout. */
+/* RFC 8985 7.2, 7.3: one probe a flight and a measured round trip, only with nothing SACKed and outside of recovery, never later than
+ * the timeout. */
 void rack_schedule_probe(struct tcp_conn *c)
 {
 	const struct flight *f = c->flight;
 	nsec wait = PROBE_WITHOUT_RTT, due;
 
 	if (c->snd_una == c->snd_nxt || c->phase != LOSS_OPEN || (f && (f->sacked > 0 || f->lost > 0)) || c->probe_out ||
-	    c->loss_timer == LOSS_TIMER_REORDER || c->retransmit_mode != RETRANSMIT_DATA)
+	    c->probe_unmeasured || c->loss_timer == LOSS_TIMER_REORDER || c->retransmit_mode != RETRANSMIT_DATA)
 		return;
 	if (c->rtt.srtt) {
 		wait = 2 * c->rtt.srtt;
@@ -171,11 +174,18 @@ void rack_schedule_probe(struct tcp_conn *c)
 			wait = PROBE_LEAST;
 	}
 	due = c->stack->now + wait;
-	/* Where the timeout comes as early, it does the work. */
-	if (due >= c->due[DUE_RETRANSMIT])
-		timers_loss(c, LOSS_TIMER_NONE, NSEC_NEVER);
-	else
-		timers_loss(c, LOSS_TIMER_PROBE, due);
+	timers_loss(c, LOSS_TIMER_PROBE, due < c->due[DUE_RETRANSMIT] ? due : c->due[DUE_RETRANSMIT]);
+}
+
+bool rack_probe_instead(struct tcp_conn *c)
+{
+	nsec limit = timers_user_timeout(c);
+
+	if (c->loss_timer != LOSS_TIMER_PROBE || c->due[DUE_LOSS] > c->stack->now || c->phase != LOSS_OPEN || c->snd_wnd == 0 ||
+	    c->probe_out || (limit && c->stack->now - c->stalled_since >= limit))
+		return false;
+	rack_expired(c);
+	return true;
 }
 
 bool rack_probe_repaired(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news)

@@ -18,6 +18,8 @@ void rack_expired(struct tcp_conn *);
 
 /* Arms the loss probe if the rules of RFC 8985 7.2 allow one. */
 void rack_schedule_probe(struct tcp_conn *);
+/* The timeout came, and so did a probe: it takes the timeout's place (7.2), which is counted from now. False: there is none. */
+bool rack_probe_instead(struct tcp_conn *);
 /* RFC 8985 7.4: what an acknowledgment says of the probe. True: the probe repaired a loss, which is congestion. */
 bool rack_probe_repaired(struct tcp_conn *, const struct tcp_segment *, const struct flight_news *);
 /* An acknowledgment that tells nothing new, for a peer without D-SACK. */

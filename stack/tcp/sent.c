@@ -82,6 +82,7 @@ nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
 	if (rtt) {
 		rtt_sample(&c->rtt, settings_of(c), rtt);
 		c->backoff = 0;
+		c->probe_unmeasured = false;
 	}
 	c->bytes_acked += bytes_end - (c->send_base + c->ep->send.tail);
 	bytering_release(&c->ep->send, bytes_end - c->send_base);
