@@ -162,7 +162,7 @@ static void take_window(struct tcp_conn *c, const struct arrival *a)
 		c->max_snd_wnd = window;
 	if (window > 0 && c->retransmit_mode == RETRANSMIT_PROBE)
 		timers_not_held(c);
-	if (conn_has_unsent(c))
+	if (conn_has_unsent(c) || (c->flight && c->flight->lost > 0))
 		conn_ready(c);
 }
 

@@ -7,6 +7,8 @@
 #include "rack.h"
 #include "timers.h"
 
+#define RENEGING_LEAST (10 * NSEC_PER_MSEC)
+
 static void remember(struct tcp_conn *c)
 {
 	struct flight *f = c->flight;
@@ -160,6 +162,16 @@ static uint32_t detect(struct tcp_conn *c, const struct flight_news *news)
 	return rack_detect(c, news) ? c->flight->lost - before : 0;
 }
 
+/* RFC 2018 8: acknowledged up to where SACKed data begins, and not beyond. Unless the next acknowledgment is only late, the peer has
+ * thrown it away. As soon as Linux, the timeout comes and forgets what was SACKed. */
+static void suspect_reneging(struct tcp_conn *c)
+{
+	nsec wait = c->rtt.srtt / 16 > RENEGING_LEAST ? c->rtt.srtt / 16 : RENEGING_LEAST;
+
+	if (c->flight && flight_first_is_sacked(c))
+		timers_expire_within(c, wait);
+}
+
 void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news, uint32_t moved, nsec rtt)
 {
 	struct loss_told told = {
@@ -188,6 +200,7 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	}
 	act(c, news, &told);
 	rack_schedule_probe(c);
+	suspect_reneging(c);
 	conn_ready(c);
 }
 

@@ -173,13 +173,25 @@ static uint32_t room_for_lost(const struct tcp_conn *c, bool super)
 	return room - room % mss;
 }
 
+/* RFC 7323 2.4: what was in the window when it was sent is sent again once wherever the edge is now, and after that only what is
+ * within. */
+static struct record *admitted_or_null(struct tcp_conn *c, struct record *r)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd;
+
+	if (!r || !r->again || seq_leq(r->end, edge))
+		return r;
+	return seq_lt(r->start, edge) ? flight_lost_or_null(c, edge - r->start) : NULL;
+}
+
 /* What is lost goes before what is new (RFC 6675 5). False: no packet to be had. */
 static bool send_lost(struct tcp_conn *c, bool super)
 {
 	uint32_t most, sent = 0;
 	struct record *r;
 
-	while (sent < BURST_BYTES && (most = room_for_lost(c, super)) > 0 && (r = flight_lost_or_null(c, most)) != NULL) {
+	while (sent < BURST_BYTES && (most = room_for_lost(c, super)) > 0 &&
+	       (r = admitted_or_null(c, flight_lost_or_null(c, most))) != NULL) {
 		sent += r->end - r->start;
 		if (!send_record(c, r))
 			return false;

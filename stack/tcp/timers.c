@@ -187,6 +187,12 @@ void timers_restart(struct tcp_conn *c)
 	set(c, DUE_RETRANSMIT, retransmit_due(c, c->backoff));
 }
 
+void timers_expire_within(struct tcp_conn *c, nsec longest)
+{
+	if (c->retransmit_mode == RETRANSMIT_DATA && c->stack->now + longest < c->due[DUE_RETRANSMIT])
+		set(c, DUE_RETRANSMIT, c->stack->now + longest);
+}
+
 void timers_backoff_undone(struct tcp_conn *c)
 {
 	nsec due = c->last_sent + rtt_backed_off(&c->rtt, settings_of(c), 0);

@@ -14,6 +14,8 @@ void timers_stop(struct tcp_conn *);
 void timers_data_sent(struct tcp_conn *);
 /* New data was acknowledged and some is left: 5.3. */
 void timers_restart(struct tcp_conn *);
+/* ... and it expires within `longest`, if something is outstanding. */
+void timers_expire_within(struct tcp_conn *, nsec longest);
 /* Nothing is outstanding: 5.2. */
 void timers_all_acked(struct tcp_conn *);
 /* Nothing is outstanding and the peer's window lets nothing go: probe it (RFC 9293 3.8.6.1). */
