@@ -301,10 +301,10 @@ static void reply_info(struct server *s, const struct ep_info *i)
 		i->ssthresh, i->send_window, i->receive_window);
 	reply_format(&s->reply,
 		"\"send_scale\":%u,\"receive_scale\":%u,\"backoff\":%u,\"probes\":%u,\"retransmits\":%u,"
-		"\"timestamps\":%d,\"sack\":%d,\"window_scaling\":%d,\"srtt\":%llu,\"rttvar\":%llu,"
+		"\"timestamps\":%d,\"sack\":%d,\"window_scaling\":%d,\"syn_data\":%d,\"srtt\":%llu,\"rttvar\":%llu,"
 		"\"rto\":%llu,\"rtt_min\":%llu,",
 		i->send_scale, i->receive_scale, i->backoff, i->probes, i->retransmits, i->timestamps,
-		i->sack, i->window_scaling, (unsigned long long)i->srtt, (unsigned long long)i->rttvar,
+		i->sack, i->window_scaling, i->syn_data, (unsigned long long)i->srtt, (unsigned long long)i->rttvar,
 		(unsigned long long)i->rto, (unsigned long long)i->rtt_min);
 	reply_format(&s->reply,
 		"\"bytes_acked\":%llu,\"bytes_received\":%llu,\"bytes_sent\":%llu,"

@@ -77,7 +77,7 @@ int ep_listen(struct stack *, ep_id, uint32_t backlog);
 int ep_accept(struct stack *, ep_id, ep_id *child, struct ep_name *peer);
 /* The host handed this (adopted) child to a program by itself: it leaves the backlog. */
 int ep_accepted(struct stack *, ep_id child);
-/* Stream: -EINPROGRESS, then EP_CONNECTED or EP_ERROR. Datagram: sets the peer. NULL dissolves (AF_UNSPEC). */
+/* Stream: -EINPROGRESS, then EP_CONNECTED or EP_ERROR; 0: with EP_FASTOPEN_CONNECT, the first bytes go with the SYN. Datagram: sets the peer. NULL dissolves (AF_UNSPEC). */
 int ep_connect(struct stack *, ep_id, const struct ep_name *);
 int ep_shutdown(struct stack *, ep_id, enum ep_how);
 /* The owner is done: orderly (FIN after what is queued; RST if unread data, RFC 9293 MUST-... / RFC 2525 2.17),
@@ -122,6 +122,8 @@ enum ep_option {
 	EP_MTU,                 /* get only: path MTU */
 	EP_SHADOW,              /* 1, before bind: a listener's double on another core than its port's home (steer.h) may bind there */
 	EP_CONGESTION,          /* enum ep_congestion */
+	EP_FASTOPEN,            /* listener: connections at a time that may come with data in their SYN (RFC 7413); 0: none */
+	EP_FASTOPEN_CONNECT,    /* ep_connect sends nothing if it has a cookie for the peer: the SYN goes with the first bytes */
 	EP_OPTIONS,             /* how many there are */
 };
 
@@ -167,6 +169,7 @@ struct ep_info {
 	uint32_t mss, receive_mss, cwnd, ssthresh, send_window, receive_window;  /* bytes */
 	uint8_t send_scale, receive_scale, backoff, probes, retransmits;
 	bool timestamps, sack, window_scaling;
+	bool syn_data;           /* data in the SYN was acknowledged (RFC 7413), by either side */
 	nsec srtt, rttvar, rto, rtt_min;
 	nsec last_data_sent, last_data_received, last_ack_received;  /* ago */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;

@@ -19,6 +19,8 @@ struct stack;
 /* When a listener answers a SYN with a cookie and keeps no state (RFC 4987 3.6); as net.ipv4.tcp_syncookies. */
 enum tcp_cookies { TCP_COOKIES_OFF, TCP_COOKIES_WHEN_FULL, TCP_COOKIES_ALWAYS };
 
+enum { TCP_FASTOPEN_CLIENT = 1 << 0, TCP_FASTOPEN_SERVER = 1 << 1 };
+
 /* The settings of TCP; tcp_settings_linux() is the default profile, tcp_settings_standard() the RFCs'. */
 struct tcp_settings {
 	nsec rto_initial;        /* 1 s (RFC 6298 2.1) */
@@ -40,6 +42,7 @@ struct tcp_settings {
 	uint32_t max_half_open;          /* SYN-RECEIVED, all listeners together */
 	uint32_t max_time_wait;
 	uint8_t syn_cookies;             /* enum tcp_cookies; when full: of max_half_open, or of the listener's backlog */
+	uint8_t fastopen;                /* TCP_FASTOPEN_*: what a socket may ask for (RFC 7413); linux: both */
 	bool window_scaling, timestamps, sack;
 	bool close_unread_resets;        /* RST when closed with unread data (RFC 2525 2.17) */
 	const char *cc;                  /* "newreno", ...; NULL: the default */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* RFC 9293 3.10.1 (OPEN), 3.10.7.3 (SYN-SENT), figure 8 (simultaneous open); RFC 7323 and RFC 2018 negotiation. */
+/* RFC 9293 3.10.1 (OPEN), 3.10.7.3 (SYN-SENT), figure 8 (simultaneous open); RFC 7323 and RFC 2018 negotiation; Fast Open
+ * as a client (RFC 7413 4.2.1). */
 #include "active_open.h"
 
 #include <errno.h>
 
 #include "close.h"
+#include "fastopen_cookie.h"
 #include "output.h"
 #include "recv.h"
 #include "timers.h"
@@ -59,18 +61,56 @@ static void take_handshake_rtt(struct tcp_conn *c, const struct tcp_segment *s)
 		rtt_sample(&c->rtt, settings_of(c), rtt);
 }
 
+/* What the answer to our SYN says of Fast Open. */
+static void take_fastopen(struct tcp_conn *c, const struct tcp_segment *s)
+{
+	bool cookie = s->has & SEG_HAS_FASTOPEN && s->fastopen.len > 0;
+
+	if (!c->fastopen_on)
+		return;
+	if (cookie)
+		fastopen_learn(c->stack, &c->flow.key, &s->fastopen, c->peer_mss);
+	if (!c->syn_data)
+		return;
+	if (c->syn_data_acked)
+		fastopen_worked(c->stack, &c->flow.key);
+	else
+		count(c->stack, COUNT_TCP_FASTOPEN_SENT_FAILED);
+	/* RFC 7413 4.1.3.1: with a fresh cookie it was only the old one that was wrong. */
+	if (!c->syn_data_acked && !cookie && !c->syn_retransmitted)
+		fastopen_failed(c->stack, &c->flow.key);
+}
+
+/* What of the SYN's data was acknowledged leaves the ring; the rest was never sent. */
+static void take_syn_ack(struct tcp_conn *c, uint32_t ack)
+{
+	struct endpoint *ep = c->ep;
+	uint32_t acked = ack - (c->iss + 1);
+
+	c->snd_una = c->snd_nxt = c->snd_max = ack;
+	if (acked == 0)
+		return;
+	c->syn_data_acked = true;
+	c->bytes_acked += acked;
+	bytering_release(&ep->send, ep->send.tail + acked);
+	ep_settle(c->stack, ep, EP_SEND);
+}
+
 static void complete(struct tcp_conn *c, const struct tcp_segment *s, bool scaled)
 {
 	take_handshake_rtt(c, s);
-	c->snd_una = c->snd_nxt = c->snd_max = c->iss + 1;
+	take_syn_ack(c, s->ack);
+	take_fastopen(c, s);
 	c->snd_up = c->snd_una;
 	c->timed = false;
 	take_first_window(c, s, scaled);
 	conn_established(c);
 	ep_event_raise(c->stack, c->ep, EP_CONNECTED | EP_WRITABLE);
 	/* RFC 9293 3.10.4: a shutdown in SYN-RECEIVED was queued until now. */
-	if (c->ep->shut & EP_SHUT_WRITE)
+	if (c->ep->shut & EP_SHUT_WRITE || c->ep->closed)
 		close_send_side(c);
+	if (c->syn_data)
+		conn_ready(c);
 }
 
 static int choose_names(struct tcp_conn *c, const struct ep_name *peer)
@@ -106,6 +146,28 @@ static int choose_names(struct tcp_conn *c, const struct ep_name *peer)
 	return 0;
 }
 
+/* RFC 7413 4.2.1: with a cookie the SYN waits for data. */
+static bool defer_syn(struct tcp_conn *c)
+{
+	struct fastopen_cookie cookie;
+	uint16_t mss;
+
+	if (!c->socket.options.fastopen_connect || !(settings_of(c)->fastopen & TCP_FASTOPEN_CLIENT))
+		return false;
+	switch (fastopen_recall(c->stack, &c->flow.key, &cookie, &mss)) {
+	case FASTOPEN_AVOID:
+		return false;
+	case FASTOPEN_ASK:
+		c->fastopen_on = true;
+		return false;
+	case FASTOPEN_DATA:
+		break;
+	}
+	c->fastopen_on = c->syn_deferred = true;
+	c->send_base = c->iss + 1 - c->ep->send.tail;
+	return true;
+}
+
 int active_open(struct tcp_conn *c, const struct ep_name *peer)
 {
 	const struct tcp_settings *settings = settings_of(c);
@@ -138,9 +200,34 @@ int active_open(struct tcp_conn *c, const struct ep_name *peer)
 	c->timed_at = c->stack->now;
 	conn_set_state(c, TCP_SYN_SENT);
 	count(c->stack, COUNT_TCP_ACTIVE_OPENS);
+	if (defer_syn(c)) {
+		ep_event_raise(c->stack, ep, EP_CONNECTED | EP_WRITABLE);
+		return 0;
+	}
 	output_syn(c);
 	timers_data_sent(c);
 	return -EINPROGRESS;
+}
+
+void active_open_with_data(struct tcp_conn *c)
+{
+	uint32_t queued = conn_send_end(c) - (c->iss + 1);
+	struct fastopen_cookie cookie = { 0 };
+	uint16_t mss = TCP_MSS_DEFAULT;
+
+	if (queued == 0)
+		return;
+	c->syn_deferred = false;
+	c->timed_at = c->stack->now;
+	/* The cookie may have been forgotten meanwhile, or the way have failed: an ordinary SYN then, and a request. */
+	if (fastopen_recall(c->stack, &c->flow.key, &cookie, &mss) == FASTOPEN_DATA) {
+		c->syn_data = true;
+		c->snd_max = c->iss + 1 + output_syn_data(c, &cookie, mss, queued);
+		count(c->stack, COUNT_TCP_FASTOPEN_SENT);
+	} else {
+		output_syn(c);
+	}
+	timers_data_sent(c);
 }
 
 /* RFC 9293 3.10.7.3, its five steps. */
@@ -193,6 +280,8 @@ bool active_open_timeout(struct tcp_conn *c)
 		conn_end(c, c->soft_error ? c->soft_error : ETIMEDOUT);
 		return false;
 	}
+	if (c->syn_data && !c->syn_retransmitted)
+		fastopen_failed(c->stack, &c->flow.key); /* it may be what got lost (RFC 7413 4.1.3.1) */
 	c->retransmits++;
 	c->backoff++;
 	c->syn_retransmitted = true;

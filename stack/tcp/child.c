@@ -58,8 +58,8 @@ static void take_over(struct tcp_conn *c, const struct half_open *h, const struc
 	c->snd_wl2 = seg->ack;
 	c->retransmits = h->retries;
 	c->syn_retransmitted = h->retries > 0;
-	if (h->cookie)
-		return; /* nobody knows when the SYN-ACK went out: its timestamp had other things to say */
+	if (h->sent_at == 0)
+		return; /* no SYN-ACK went out yet, or (a cookie) nobody knows when: its timestamp had other things to say */
 	if (h->retries == 0 && !h->acked)
 		rtt_sample(&c->rtt, settings, h->stack->now - h->sent_at);
 	else if (h->ts_on && seg->has & SEG_HAS_TS && conn_ts_now(h->stack, h->ts_offset) - seg->tsecr < 60000)

@@ -150,8 +150,12 @@ void close_by_owner(struct tcp_conn *c)
 	case TCP_SYN_RECEIVED:
 		conn_abort(c, 0);
 		return;
-	case TCP_CLOSED:
 	case TCP_SYN_SENT:
+		if (c->syn_data && ep->linger != 0)
+			return; /* what was written is on the way: the FIN follows the handshake, or its failure ends it */
+		conn_end(c, 0);
+		return;
+	case TCP_CLOSED:
 		conn_end(c, 0);
 		return;
 	case TCP_TIME_WAIT:

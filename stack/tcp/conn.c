@@ -7,6 +7,7 @@
 
 #include "flight.h"
 #include "gaps.h"
+#include "half_open.h"
 #include "output.h"
 #include "recv.h"
 #include "timers.h"
@@ -181,8 +182,8 @@ void conn_established(struct tcp_conn *c)
 		c->rtt.rto = 3 * NSEC_PER_SEC;
 	c->retransmits = c->backoff = 0;
 	cc_start(&c->cc, conn_congestion(c), c->snd_mss, window, c->stack->now);
-	c->send_base = c->iss + 1 - c->ep->send.tail;
-	c->receive_base = c->irs + 1 - c->ep->receive.head;
+	c->send_base = c->snd_una - c->ep->send.tail;
+	c->receive_base = c->rcv_nxt - c->ep->receive.head;
 	/* So that the loss of the very first segment can enter fast retransmit (RFC 6582 3.2). */
 	c->recover = c->iss - 1;
 	c->snd_small = c->snd_una;
@@ -215,6 +216,8 @@ void conn_end(struct tcp_conn *c, int error)
 		flow_remove(s, &c->flow);
 		c->in_flows = false;
 	}
+	if (c->request)
+		half_open_acked(c->request);
 	timers_stop(c);
 	gaps_forget(c);
 	flight_forget(c);

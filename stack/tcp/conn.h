@@ -27,6 +27,8 @@ struct tcp_options {
 	uint16_t defer_accept;             /* seconds */
 	uint8_t keep_count, syn_count;     /* 0: the stack's */
 	uint8_t congestion;                /* enum ep_congestion; 0: the stack's */
+	uint16_t fastopen;                 /* a listener's: handshakes at a time whose data is taken; 0: none */
+	bool fastopen_connect;             /* connect waits for the first bytes, if there is a cookie for the peer */
 	bool nodelay, cork;
 };
 
@@ -76,6 +78,8 @@ struct tcp_conn {
 	bool receive_short : 1;  /* memory could not be lent: the window stays at what there is */
 	bool timed : 1;          /* timed_seq is being measured */
 	bool syn_retransmitted : 1;
+	/* active_open.c: our SYN waits for data to carry; carried some; the peer took it; has the option of Fast Open */
+	bool syn_deferred : 1, syn_data : 1, syn_data_acked : 1, fastopen_on : 1;
 	bool reordering_seen : 1, dsack_round_on : 1; /* rack.c */
 	bool probe_out : 1, probe_again : 1;          /* a tail loss probe is not acknowledged yet; TLP.is_retrans */
 	bool probe_unmeasured : 1;                    /* no round trip was measured since the last one */
@@ -102,6 +106,7 @@ struct tcp_conn {
 	nsec due[CONN_DEADLINES]; /* NSEC_NEVER: not armed */
 	struct list ready_node;   /* on tcp->ready: something may be sent */
 	struct tcp_listener *listener; /* whose backlog it is in, or NULL */
+	struct half_open *request;     /* of a child that came with its SYN, until the handshake is complete */
 	struct list accept_node;
 	struct path path;
 
@@ -144,6 +149,7 @@ struct tcp_listener {
 	struct list half_opens;    /* of half_open.listener_node */
 	uint32_t backlog, queued;
 	uint32_t half_open_count;
+	uint32_t fastopen_pending; /* of those: children that came with their SYN, or were reset before its time was over */
 	nsec cookie_sent;          /* the last SYN cookie, so that ACKs may bring one back; 0: none yet */
 };
 
@@ -154,7 +160,9 @@ struct tcp_stack {
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */
-	struct siphash_key isn_key, ts_key, cookie_key;
+	struct siphash_key isn_key, ts_key, cookie_key, fastopen_key;
+	struct fastopen_cache *fastopen; /* fastopen_cookie.c */
+	uint32_t fastopen_requests;      /* half-open connections that are not in the flow table: their child is */
 	const struct cc_ops *cc;
 	struct resets *resets;  /* waiting for a link (resets.c) */
 };

@@ -4,19 +4,33 @@
  * oldest gives way, so that whoever answers within the time that the pool turns over in still gets in (3.2). The connection and its endpoint come to be with the last ACK. */
 #include "half_open.h"
 
+#include <errno.h>
+
 #include "child.h"
 #include "cookie.h"
+#include "cookie_listen.h"
+#include "fastopen.h"
 #include "input.h"
 #include "output.h"
 #include "recv.h"
 
 #define ANSWER_INTERVAL (500 * NSEC_PER_MSEC)
-#define COOKIE_LIFE (120 * NSEC_PER_SEC)
-#define SHARE_LEAST 16u /* half-open connections of a listener before cookies, however small its backlog */
+#define RESET_LIFE (60 * NSEC_PER_SEC) /* a child that was reset before its handshake still counts for so long, as in Linux */
 
 static struct half_open *half_open_of(struct flow *f)
 {
 	return container_of(f, struct half_open, flow);
+}
+
+/* Its listener is done with it. */
+static void leave_listener(struct half_open *h)
+{
+	if (!h->listener)
+		return;
+	list_remove(&h->listener_node);
+	h->listener->half_open_count--;
+	h->listener->fastopen_pending -= h->fast;
+	h->listener = NULL;
 }
 
 static void forget(struct half_open *h)
@@ -24,16 +38,26 @@ static void forget(struct half_open *h)
 	struct stack *s = h->stack;
 
 	wheel_cancel(&s->wheel, &h->timer);
-	flow_remove(s, &h->flow);
+	if (h->fast)
+		s->tcp->fastopen_requests--;
+	else
+		flow_remove(s, &h->flow);
+	if (h->child)
+		h->child->request = NULL;
 	list_remove(&h->age_node);
-	list_remove(&h->listener_node);
-	h->listener->half_open_count--;
+	leave_listener(h);
 	pool_put(&s->tcp->half_opens, h);
+}
+
+/* Whose settings hold: the child's, if it came with its SYN and perhaps has no listener any more. */
+static const struct endpoint *endpoint_of(const struct half_open *h)
+{
+	return h->child ? h->child->ep : h->listener->ep;
 }
 
 static struct output_route route_of(const struct half_open *h)
 {
-	const struct endpoint *ep = h->listener->ep;
+	const struct endpoint *ep = endpoint_of(h);
 
 	return (struct output_route){
 		.path = &h->path,
@@ -61,8 +85,9 @@ static uint32_t stamp_of(const struct half_open *h)
 	return h->cookie ? cookie_stamp(now, &options) : now;
 }
 
-static void send_syn_ack(struct half_open *h)
+void half_open_answer(struct half_open *h)
 {
+	const struct tcp_socket *socket = endpoint_of(h)->tcp;
 	struct output_route route = route_of(h);
 	struct tcp_segment seg = {
 		.source = h->flow.key.local_port,
@@ -72,7 +97,7 @@ static void send_syn_ack(struct half_open *h)
 		.flags = SEG_SYN | SEG_ACK,
 		.window = h->window_field,
 		.has = SEG_HAS_MSS,
-		.mss = conn_mss_option(h->stack, &h->path, h->listener->socket.options.max_segment),
+		.mss = conn_mss_option(h->stack, &h->path, socket->options.max_segment),
 		.scale = h->rcv_scale,
 		.tsval = stamp_of(h),
 		.tsecr = h->ts_recent,
@@ -84,6 +109,16 @@ static void send_syn_ack(struct half_open *h)
 		seg.has |= SEG_HAS_SACK_OK;
 	if (h->scale_on)
 		seg.has |= SEG_HAS_SCALE;
+	if (h->fastopen_answer && h->retries == 0) { /* RFC 7413 4.2.2: not with a repetition */
+		seg.has |= SEG_HAS_FASTOPEN;
+		seg.fastopen = h->fastopen;
+	}
+	if (h->child) {
+		uint32_t window = recv_window_open(h->child);
+
+		seg.ack = h->child->rcv_nxt;
+		seg.window = (uint16_t)(window < 65535 ? window : 65535);
+	}
 	h->sent_at = h->stack->now;
 	output_bare(h->stack, &route, &seg);
 }
@@ -124,18 +159,27 @@ static void arm(struct half_open *h)
 static void expired(void *context, struct timer *t)
 {
 	struct half_open *h = container_of(t, struct half_open, timer);
-	nsec deferred = h->listener->socket.options.defer_accept * NSEC_PER_SEC;
+	nsec deferred = h->acked ? h->listener->socket.options.defer_accept * NSEC_PER_SEC : 0;
 
 	(void)context;
-	if (h->retries >= h->stack->config.tcp.syn_ack_retries) {
+	if (h->fast && !h->child) {
 		forget(h);
+		return;
+	}
+	if (h->retries >= h->stack->config.tcp.syn_ack_retries) {
+		if (h->child) {
+			count(h->stack, COUNT_TCP_ABORTED);
+			conn_end(h->child, ETIMEDOUT); /* which forgets this */
+		} else {
+			forget(h);
+		}
 		return;
 	}
 	h->retries++;
 	refresh_path(h);
 	if (!h->acked || h->stack->now - h->created >= deferred) {
 		count(h->stack, COUNT_TCP_RETRANSMITTED);
-		send_syn_ack(h);
+		half_open_answer(h);
 	}
 	arm(h);
 }
@@ -152,7 +196,7 @@ static struct half_open *take_place(struct stack *s)
 	return pool_take_or_null(&s->tcp->half_opens);
 }
 
-static void negotiate(struct half_open *h, const struct tcp_segment *s)
+void half_open_negotiate(struct half_open *h, const struct tcp_segment *s)
 {
 	const struct tcp_settings *settings = &h->stack->config.tcp;
 	const struct endpoint *ep = h->listener->ep;
@@ -195,7 +239,7 @@ static bool half_open_acceptable(struct half_open *h, struct tcp_segment *seg)
 		drop_count(s, DROP_TCP_SYN);
 		if (seg->seq == h->irs && !(seg->flags & SEG_ACK)) {
 			refresh_path(h);
-			send_syn_ack(h); /* our SYN-ACK was lost, or is slow */
+			half_open_answer(h); /* our SYN-ACK was lost, or is slow */
 		} else {
 			send_ack(h);
 		}
@@ -214,36 +258,6 @@ static bool half_open_acceptable(struct half_open *h, struct tcp_segment *seg)
 	return true;
 }
 
-static bool wants_cookie(const struct stack *s, const struct tcp_listener *l)
-{
-	uint32_t share = l->backlog > SHARE_LEAST ? l->backlog : SHARE_LEAST;
-
-	switch ((enum tcp_cookies)s->config.tcp.syn_cookies) {
-	case TCP_COOKIES_OFF:
-		return false;
-	case TCP_COOKIES_WHEN_FULL:
-		return l->half_open_count >= share || s->tcp->half_opens.used >= s->config.tcp.max_half_open;
-	case TCP_COOKIES_ALWAYS:
-		break;
-	}
-	return true;
-}
-
-/* A SYN-ACK from which its ACK will tell everything; nothing is kept. Without timestamps there is no place for options. */
-static void send_cookie(struct half_open *h, const struct tcp_segment *seg)
-{
-	h->cookie = true;
-	negotiate(h, seg);
-	if (!h->ts_on) {
-		h->scale_on = h->sack_on = false;
-		h->snd_scale = h->rcv_scale = 0;
-	}
-	h->iss = cookie_make(h->stack, &h->flow.key, h->irs, h->mss);
-	h->listener->cookie_sent = h->stack->now ? h->stack->now : 1;
-	count(h->stack, COUNT_TCP_COOKIES_SENT);
-	send_syn_ack(h);
-}
-
 void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_segment *seg,
 	const struct flow_key *key, uint32_t isn)
 {
@@ -258,12 +272,12 @@ void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_seg
 		drop_count(s, DROP_IP_NO_ROUTE);
 		return;
 	}
-	if (!isn && wants_cookie(s, l)) {
+	if (!isn && cookie_wanted(s, l)) {
 		struct half_open passing = {
 			.stack = s, .listener = l, .path = path, .flow.key = *key, .irs = seg->seq,
 		};
 
-		send_cookie(&passing, seg);
+		cookie_answer(&passing, seg);
 		return;
 	}
 	h = take_place(s);
@@ -280,68 +294,42 @@ void half_open_new(struct stack *s, struct tcp_listener *l, const struct tcp_seg
 	h->created = s->now;
 	h->irs = seg->seq;
 	h->iss = isn ? isn : conn_isn(s, key);
-	negotiate(h, seg);
-	flow_insert(s, &h->flow);
-	list_append(&s->tcp->half_open_age, &h->age_node);
+	half_open_negotiate(h, seg);
 	list_append(&l->half_opens, &h->listener_node);
 	l->half_open_count++;
-	send_syn_ack(h);
+	if (!fastopen_accept(h, seg)) {
+		flow_insert(s, &h->flow);
+		list_append(&s->tcp->half_open_age, &h->age_node);
+	}
+	half_open_answer(h);
 	arm(h);
-}
-
-/* What the SYN must have said. */
-static void restore(struct half_open *h, const struct tcp_segment *seg, uint16_t mss)
-{
-	struct cookie_options options = cookie_unstamp(seg->tsecr);
-	struct tcp_segment syn = { .has = SEG_HAS_MSS, .mss = mss };
-
-	h->cookie = true;
-	h->irs = seg->seq - 1;
-	h->iss = seg->ack - 1;
-	if (seg->has & SEG_HAS_TS) {
-		syn.has |= SEG_HAS_TS;
-		syn.tsval = seg->tsval;
-		syn.has |= options.sack_on ? SEG_HAS_SACK_OK : 0;
-		syn.has |= options.scale_on ? SEG_HAS_SCALE : 0;
-		syn.scale = options.scale;
-	}
-	negotiate(h, &syn);
-}
-
-bool half_open_from_cookie(struct stack *s, struct tcp_listener *l, struct tcp_segment *seg, const struct flow_key *key,
-	const struct ip_received *ip)
-{
-	struct half_open h = { .stack = s, .listener = l, .flow.key = *key };
-	bool refused;
-	uint16_t mss;
-	struct tcp_conn *c;
-
-	/* Nobody has anything to bring back when none went out. */
-	if (s->config.tcp.syn_cookies == TCP_COOKIES_OFF || l->cookie_sent == 0 || s->now - l->cookie_sent > COOKIE_LIFE)
-		return false;
-	mss = cookie_open(s, key, seg->seq - 1, seg->ack - 1);
-	if (mss == 0 || route_find(s, &key->local, &key->remote, &h.path) < 0) {
-		count(s, COUNT_TCP_COOKIES_FAILED);
-		return false;
-	}
-	if (l->queued > l->backlog) {
-		drop_count(s, DROP_TCP_BACKLOG);
-		return true;
-	}
-	restore(&h, seg, mss);
-	c = child_new(&h, seg, &refused);
-	if (!c)
-		return !refused; /* its next segment brings the cookie again */
-	count(s, COUNT_TCP_COOKIES_ACCEPTED);
-	child_begin(l, c);
-	input_segment(c, seg, ip);
-	return true;
 }
 
 void half_open_forget_all(struct tcp_listener *l)
 {
-	list_for_each(node, &l->half_opens)
-		forget(container_of(node, struct half_open, listener_node));
+	list_for_each(node, &l->half_opens) {
+		struct half_open *h = container_of(node, struct half_open, listener_node);
+
+		if (h->child)
+			leave_listener(h); /* it may have been accepted, and its handshake goes on */
+		else
+			forget(h);
+	}
+}
+
+void half_open_acked(struct half_open *h)
+{
+	forget(h);
+}
+
+void half_open_reset(struct half_open *h)
+{
+	h->child->request = NULL;
+	h->child = NULL;
+	if (h->listener)
+		wheel_arm(&h->stack->wheel, &h->timer, h->stack->now + RESET_LIFE);
+	else
+		forget(h);
 }
 
 void half_open_input(struct stack *s, struct flow *f, struct tcp_segment *seg, const struct ip_received *ip)
@@ -394,8 +382,8 @@ bool half_open_info(const struct stack *s, uint32_t i, struct ep_info *info)
 {
 	const struct half_open *h = pool_at_or_null(&s->tcp->half_opens, i);
 
-	if (!h)
-		return false;
+	if (!h || h->fast)
+		return false; /* its child is shown */
 	*info = (struct ep_info){
 		.owner = h->listener->ep->owner,
 		.type = EP_STREAM,

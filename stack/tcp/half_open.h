@@ -9,7 +9,8 @@
 struct half_open {
 	struct flow flow;
 	struct stack *stack;
-	struct tcp_listener *listener;
+	struct tcp_listener *listener; /* NULL: it has gone; only with a child */
+	struct tcp_conn *child;        /* came with the SYN (RFC 7413); NULL: none yet */
 	struct timer timer;
 	struct list age_node, listener_node;
 	struct path path;
@@ -19,6 +20,9 @@ struct half_open {
 	uint8_t snd_scale, rcv_scale, retries;
 	bool ts_on, sack_on, scale_on;
 	bool acked;  /* its ACK came, but the listener waits for data */
+	bool fast;   /* not in the flow table: the child is or was */
+	bool fastopen_answer; /* the SYN-ACK carries this cookie */
+	struct fastopen_cookie fastopen;
 	bool cookie; /* it is in no table: what is known of it is in the numbers that it was sent */
 };
 
@@ -26,9 +30,14 @@ struct half_open {
 void half_open_new(struct stack *, struct tcp_listener *, const struct tcp_segment *, const struct flow_key *, uint32_t isn);
 /* A segment for a half-open connection. */
 void half_open_input(struct stack *, struct flow *, struct tcp_segment *, const struct ip_received *);
-/* An ACK for a listener that may bring a SYN cookie back. False: it does not. */
-bool half_open_from_cookie(struct stack *, struct tcp_listener *, struct tcp_segment *, const struct flow_key *,
-	const struct ip_received *);
+/* What the SYN offers and we have too; what is announced. */
+void half_open_negotiate(struct half_open *, const struct tcp_segment *syn);
+/* The SYN-ACK, now. */
+void half_open_answer(struct half_open *);
+/* Of a child that came with its SYN: the handshake is complete, or the connection at its end; both forget *h. */
+void half_open_acked(struct half_open *);
+/* The peer reset it: it counts as pending for a while, or resets would be a way around the limit (RFC 7413 5.1). */
+void half_open_reset(struct half_open *);
 void half_open_forget_all(struct tcp_listener *);
 
 size_t half_open_size(void);

@@ -29,7 +29,9 @@ static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 
 void info_conn(const struct tcp_conn *c, struct ep_info *i)
 {
-	i->state = (enum tcp_state)c->socket.state;
+	/* Data is taken and sent, but the handshake is not over (RFC 7413). */
+	i->state = c->request && c->socket.state == TCP_ESTABLISHED ? TCP_SYN_RECEIVED : (enum tcp_state)c->socket.state;
+	i->syn_data = c->syn_data_acked;
 	i->mss = c->snd_mss;
 	i->receive_mss = c->rcv_mss;
 	i->send_scale = c->snd_scale;

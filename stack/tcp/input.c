@@ -7,6 +7,7 @@
 
 #include "active_open.h"
 #include "close.h"
+#include "fastopen.h"
 #include "loss.h"
 #include "output.h"
 #include "rack.h"
@@ -120,6 +121,8 @@ static enum verdict check_rst(struct tcp_conn *c, struct arrival *a)
 		a->why = DROP_TCP_RESET;
 		return CHALLENGE;
 	}
+	if (c->request)
+		half_open_reset(c->request);
 	if (c->socket.state == TCP_SYN_RECEIVED)
 		error = ECONNREFUSED; /* MUST-11: simultaneous open */
 	else if (c->socket.state == TCP_CLOSE_WAIT)
@@ -138,11 +141,10 @@ static enum verdict check_rst(struct tcp_conn *c, struct arrival *a)
 /* Fourth, check the SYN bit (RFC 5961 4.2). */
 static enum verdict check_syn(struct tcp_conn *c, struct arrival *a)
 {
-	(void)c;
 	if (!(a->s->flags & SEG_SYN))
 		return NEXT;
 	a->why = DROP_TCP_SYN;
-	return CHALLENGE;
+	return c->request && fastopen_syn_again(c, a->s) ? DROP : CHALLENGE;
 }
 
 /* SND.WND only from segments newer than the last that set it (RFC 9293 3.10.7.4, SND.WL1 and WL2). */
@@ -247,6 +249,8 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 	if (c->socket.state == TCP_SYN_RECEIVED)
 		return enter_established(c, a);
 	a->why = DROP_TCP_ACK;
+	if (c->request && !fastopen_acked(c, s))
+		return RESET; /* it is a SYN-RECEIVED still */
 	if (seq_gt(s->ack, c->snd_max))
 		return ACK;
 	if (seq_lt(s->ack, c->snd_una - c->max_snd_wnd)) /* RFC 5961 5.2 */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "cookie_listen.h"
 #include "half_open.h"
 #include "output.h"
 
@@ -104,7 +105,7 @@ void listen_input(struct stack *s, struct endpoint *ep, struct tcp_segment *seg,
 		.remote_port = seg->source,
 	};
 
-	if ((seg->flags & (SEG_RST | SEG_SYN | SEG_ACK)) == SEG_ACK && half_open_from_cookie(s, ep->tcp, seg, &key, ip))
+	if ((seg->flags & (SEG_RST | SEG_SYN | SEG_ACK)) == SEG_ACK && cookie_accept(s, ep->tcp, seg, &key, ip))
 		return;
 	if (!(seg->flags & SEG_RST) && seg->flags & SEG_ACK) {
 		drop_count(s, DROP_TCP_LISTEN_ACK);

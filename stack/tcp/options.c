@@ -145,6 +145,18 @@ int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, 
 		return set_number(&o->window_clamp, value);
 	case EP_CONGESTION:
 		return set_congestion(ep, o, value);
+	case EP_FASTOPEN:
+		if (value < 0 || (socket->state != TCP_CLOSED && socket->state != TCP_LISTEN))
+			return -EINVAL;
+		o->fastopen = (uint16_t)(value > UINT16_MAX ? UINT16_MAX : value);
+		return 0;
+	case EP_FASTOPEN_CONNECT:
+		if (!within(value, 0, 1) || socket->state != TCP_CLOSED)
+			return -EINVAL;
+		if (!(s->config.tcp.fastopen & TCP_FASTOPEN_CLIENT))
+			return -EOPNOTSUPP;
+		o->fastopen_connect = value != 0;
+		return 0;
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -196,6 +208,12 @@ int tcp_option_get(struct stack *s, struct endpoint *ep, enum ep_option option, 
 		return 0;
 	case EP_WINDOW_CLAMP:
 		*value = o->window_clamp;
+		return 0;
+	case EP_FASTOPEN:
+		*value = o->fastopen;
+		return 0;
+	case EP_FASTOPEN_CONNECT:
+		*value = o->fastopen_connect;
 		return 0;
 	case EP_CONGESTION:
 		for (*value = 1; (o->congestion ? *value != o->congestion : cc_number((unsigned)*value) != s->tcp->cc); ++*value)

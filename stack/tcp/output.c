@@ -122,14 +122,13 @@ static uint32_t bare_seq(const struct tcp_conn *c)
 										 : c->snd_max;
 }
 
-/* The sending itself of len bytes as one packet. */
-static bool emit(struct tcp_conn *c, struct tcp_segment *seg, uint32_t len)
+/* The sending itself of len bytes, from this index of the ring on, as one packet. */
+static bool emit(struct tcp_conn *c, struct tcp_segment *seg, uint32_t index, uint32_t len)
 {
 	struct output_route route = route_of(c);
 	struct pkt *p = pkt_borrow(c->stack, &c->path);
 	bool partial = link_sums(c->stack, &c->path);
 	uint32_t header = segment_header_len(seg);
-	uint32_t index = seg->seq - c->send_base;
 	uint64_t sum = 0;
 
 	if (!p)
@@ -176,7 +175,7 @@ bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 	fill(c, &seg, seq, flags | SEG_ACK);
 	if (c->sack_on && c->gaps && len + 12 <= c->snd_mss)
 		add_sack(c, &seg, 1);
-	if (!emit(c, &seg, len))
+	if (!emit(c, &seg, seq - c->send_base, len))
 		return false;
 	if (len > 0)
 		c->data_sent += (len + c->snd_mss - 1) / c->snd_mss;
@@ -200,11 +199,12 @@ void output_ack(struct tcp_conn *c)
 		timers_ack_owed(c, settings_of(c)->delayed_ack);
 }
 
-void output_syn(struct tcp_conn *c)
+static void fill_syn(struct tcp_conn *c, struct tcp_segment *seg)
 {
-	struct output_route route = route_of(c);
 	bool answer = c->socket.state == TCP_SYN_RECEIVED;
-	struct tcp_segment seg = {
+	uint32_t window = recv_window(c);
+
+	*seg = (struct tcp_segment){
 		.source = c->flow.key.local_port,
 		.destination = c->flow.key.remote_port,
 		.seq = c->iss,
@@ -215,21 +215,48 @@ void output_syn(struct tcp_conn *c)
 		.scale = c->rcv_scale,
 		.tsval = conn_ts_now(c->stack, c->ts_offset),
 		.tsecr = answer ? c->ts_recent : 0,
+		/* RFC 7323 2.2: the window of a SYN is never scaled. */
+		.window = (uint16_t)(window > 0xffff ? 0xffff : window),
 	};
-	uint32_t window = recv_window(c);
-
-	c->rcv_mss = seg.mss;
+	c->rcv_mss = seg->mss;
 	if (c->ts_on)
-		seg.has |= SEG_HAS_TS;
+		seg->has |= SEG_HAS_TS;
 	if (c->sack_on)
-		seg.has |= SEG_HAS_SACK_OK;
+		seg->has |= SEG_HAS_SACK_OK;
 	if (c->scale_on)
-		seg.has |= SEG_HAS_SCALE;
-	/* RFC 7323 2.2: the window of a SYN is never scaled. */
-	seg.window = (uint16_t)(window > 0xffff ? 0xffff : window);
+		seg->has |= SEG_HAS_SCALE;
 	c->last_sent = c->stack->now;
 	c->segments_sent++;
+}
+
+void output_syn(struct tcp_conn *c)
+{
+	struct output_route route = route_of(c);
+	struct tcp_segment seg;
+
+	fill_syn(c, &seg);
+	/* Asks for a cookie; the second try does without, in case it was this that got the first one lost (RFC 7413 4.2.1). */
+	if (c->fastopen_on && c->retransmits == 0 && c->socket.state == TCP_SYN_SENT)
+		seg.has |= SEG_HAS_FASTOPEN;
 	output_bare(c->stack, &route, &seg);
+}
+
+uint32_t output_syn_data(struct tcp_conn *c, const struct fastopen_cookie *cookie, uint32_t mss, uint32_t queued)
+{
+	uint32_t by_path = c->path.mtu - (ipaddr_is_ip4(&c->path.destination) ? 20 : 40) - SEGMENT_HEADER_MIN;
+	struct tcp_segment seg;
+	uint32_t options, n;
+
+	fill_syn(c, &seg);
+	seg.has |= SEG_HAS_FASTOPEN;
+	seg.fastopen = *cookie;
+	options = segment_header_len(&seg) - SEGMENT_HEADER_MIN;
+	mss = mss < by_path ? mss : by_path;
+	n = mss > options ? mss - options : 0;
+	n = n < queued ? n : queued;
+	c->snd_mss = (uint16_t)mss;
+	emit(c, &seg, c->iss + 1 - c->send_base, n);
+	return n;
 }
 
 void output_reset(struct tcp_conn *c)

@@ -21,6 +21,8 @@ bool output_data(struct tcp_conn *, uint32_t seq, uint32_t len, uint8_t flags);
 void output_ack(struct tcp_conn *);
 /* SYN or SYN-ACK of a connection. */
 void output_syn(struct tcp_conn *);
+/* A SYN with this cookie and as much of what is queued as one segment holds: how much that is (RFC 7413 4.2.1). */
+uint32_t output_syn_data(struct tcp_conn *, const struct fastopen_cookie *, uint32_t mss, uint32_t queued);
 /* RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, as soon as the link has room. */
 void output_reset(struct tcp_conn *);
 /* SHLD-12: <SEQ=SND.NXT-1><ACK=RCV.NXT><ACK>. */

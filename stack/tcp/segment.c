@@ -7,8 +7,10 @@
 
 enum {
 	OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_SCALE = 3,
-	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8,
+	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8, OPTION_FASTOPEN = 34, OPTION_EXPERIMENTAL = 254,
 };
+
+#define FASTOPEN_MAGIC 0xf989
 
 /* The option bytes of nearly every segment: NOP NOP TS 10, as one word. */
 #define TS_ALIGNED 0x0101080au
@@ -62,6 +64,17 @@ static bool take_sack(struct tcp_segment *s, const uint8_t *body, uint32_t len)
 	return true;
 }
 
+/* RFC 7413 4.1.1: on a SYN, and of a length that it can have; otherwise it is not there. */
+static void take_fastopen(struct tcp_segment *s, const uint8_t *cookie, uint32_t len, bool experimental)
+{
+	if (!(s->flags & SEG_SYN) || (len != 0 && (len < 4 || len > FASTOPEN_COOKIE_MAX || len % 2 != 0)))
+		return;
+	s->fastopen.len = (uint8_t)len;
+	s->fastopen.experimental = experimental;
+	memcpy(s->fastopen.bytes, cookie, len);
+	s->has |= SEG_HAS_FASTOPEN;
+}
+
 /* One option with a body of len bytes. A known kind with a wrong length is skipped as if unknown, except
  * where the bytes cannot be what they say; RFC 9293 MUST-6: unknown kinds are skipped. */
 static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body, uint32_t len)
@@ -102,6 +115,13 @@ static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body
 		return true;
 	case OPTION_SACK:
 		return take_sack(s, body, len);
+	case OPTION_FASTOPEN:
+		take_fastopen(s, body, len, false);
+		return true;
+	case OPTION_EXPERIMENTAL:
+		if (len >= 2 && get16(body) == FASTOPEN_MAGIC)
+			take_fastopen(s, body + 2, len - 2, true);
+		return true;
 	default:
 		return true;
 	}
@@ -129,6 +149,26 @@ static bool parse_options(struct tcp_segment *s, const uint8_t *p, uint32_t left
 	return true;
 }
 
+/* Kind, length, and the magic if it is experimental. */
+static uint32_t fastopen_len(const struct fastopen_cookie *c)
+{
+	return (c->experimental ? 4u : 2u) + c->len;
+}
+
+static uint8_t *write_fastopen(const struct fastopen_cookie *c, uint8_t *p)
+{
+	uint32_t len = fastopen_len(c);
+
+	p = put8(put8(p, c->experimental ? OPTION_EXPERIMENTAL : OPTION_FASTOPEN), (uint8_t)len);
+	if (c->experimental)
+		p = put16(p, FASTOPEN_MAGIC);
+	memcpy(p, c->bytes, c->len);
+	p += c->len;
+	for (; len % 4 != 0; len++)
+		p = put8(p, OPTION_NOP);
+	return p;
+}
+
 static uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
 {
 	if (s->has & SEG_HAS_MSS) {
@@ -151,6 +191,8 @@ static uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
 		p = put8(p, OPTION_NOP);
 		p = put8(put8(put8(p, OPTION_SCALE), 3), s->scale);
 	}
+	if (s->has & SEG_HAS_FASTOPEN)
+		p = write_fastopen(&s->fastopen, p);
 	return p;
 }
 
@@ -215,6 +257,7 @@ uint32_t segment_header_len(const struct tcp_segment *s)
 		n += s->has & SEG_HAS_MSS ? 4 : 0;
 		n += s->has & SEG_HAS_SCALE ? 4 : 0;
 		n += (s->has & (SEG_HAS_TS | SEG_HAS_SACK_OK)) == SEG_HAS_SACK_OK ? 4 : 0;
+		n += s->has & SEG_HAS_FASTOPEN ? (fastopen_len(&s->fastopen) + 3) / 4 * 4 : 0;
 	} else if (s->sack_count > 0) {
 		n += 4 + 8u * s->sack_count;
 	}

@@ -18,6 +18,7 @@ enum {
 /* Options that are there. */
 enum {
 	SEG_HAS_MSS = 1 << 0, SEG_HAS_SCALE = 1 << 1, SEG_HAS_SACK_OK = 1 << 2, SEG_HAS_TS = 1 << 3,
+	SEG_HAS_FASTOPEN = 1 << 7,
 };
 
 #define SEGMENT_HEADER_MIN 20
@@ -27,6 +28,14 @@ enum {
 
 struct sack_block {
 	uint32_t start, end; /* end: the number after the last byte */
+};
+
+/* RFC 7413 4.1.1. len 0: asks for one, as option; else 4 to 16 and even. */
+#define FASTOPEN_COOKIE_MAX 16
+struct fastopen_cookie {
+	uint8_t len;
+	bool experimental; /* option 254 with the magic of its first implementations (RFC 6994) */
+	uint8_t bytes[FASTOPEN_COOKIE_MAX];
 };
 
 struct tcp_segment {
@@ -44,6 +53,7 @@ struct tcp_segment {
 	uint8_t sack_count;
 	uint32_t tsval, tsecr;
 	struct sack_block sack[SEGMENT_SACK_MAX];
+	struct fastopen_cookie fastopen; /* only with SEG_HAS_FASTOPEN */
 };
 
 /* The length in sequence space: SYN and FIN count (RFC 9293 3.4). */

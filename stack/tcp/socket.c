@@ -132,6 +132,10 @@ static int tcp_shutdown(struct stack *s, struct endpoint *ep, enum ep_how how)
 	case TCP_CLOSED:
 		return -ENOTCONN;
 	case TCP_SYN_SENT:
+		if (how & EP_SHUT_WRITE && c->syn_data) {
+			ep->shut |= how; /* its data is on the way: the FIN follows the handshake */
+			return 0;
+		}
 		if (how & EP_SHUT_WRITE) {
 			ep->shut |= how;
 			conn_end(c, 0);
@@ -177,8 +181,12 @@ static int tcp_sent(struct stack *s, struct endpoint *ep)
 	struct tcp_conn *c = conn_of(ep);
 
 	(void)s;
-	if (!is_listener(ep) && conn_synchronised(c) && !c->fin_wanted)
+	if (is_listener(ep))
+		return 0;
+	if (conn_synchronised(c) && !c->fin_wanted)
 		conn_ready(c);
+	else if (c->syn_deferred && c->socket.state == TCP_SYN_SENT)
+		active_open_with_data(c);
 	return 0;
 }
 
@@ -202,7 +210,7 @@ static uint32_t tcp_ready(const struct stack *s, const struct endpoint *ep)
 		return l->queued > 0 ? EP_READABLE : 0;
 	case TCP_SYN_SENT:
 	case TCP_SYN_RECEIVED:
-		return 0;
+		return (c->syn_deferred || c->syn_data) && send_writable(c) ? EP_WRITABLE : 0;
 	case TCP_CLOSED:
 		/* Linux: a socket that was never connected is writable and hung up. */
 		return ep->peer.port ? EP_READABLE | EP_WRITABLE | EP_READ_CLOSED | EP_HANGUP

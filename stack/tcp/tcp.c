@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "close.h"
+#include "fastopen_cookie.h"
 #include "flight.h"
 #include "gaps.h"
 #include "half_open.h"
@@ -168,8 +169,10 @@ int tcp_init(struct stack *s)
 	t->isn_key = siphash_key_for(config->secret, 0x6e7369); /* "isn" */
 	t->ts_key = siphash_key_for(config->secret, 0x7374);    /* "ts" */
 	t->cookie_key = siphash_key_for(config->secret, 0x6b6f6f63); /* "cook" */
+	t->fastopen_key = siphash_key_for(config->secret, 0x6f6674);  /* "tfo" */
+	t->fastopen = fastopen_cache_new();
 	t->resets = resets_new(config->max_endpoints);
-	if (!t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
+	if (!t->fastopen || !t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
 	    !pool_init(&t->gaps, sizeof(struct gaps), rare) ||
 	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
@@ -185,6 +188,7 @@ void tcp_free(struct stack *s)
 	if (!s->tcp)
 		return;
 	resets_free(s->tcp->resets);
+	fastopen_cache_free(s->tcp->fastopen);
 	pool_free(&s->tcp->conns);
 	pool_free(&s->tcp->listeners);
 	pool_free(&s->tcp->gaps);
@@ -232,7 +236,7 @@ unsigned tcp_output_ready(struct stack *s)
 void tcp_memory(const struct stack *s, struct stack_memory *m)
 {
 	/* A socket that is not connected, or no longer, is no connection. */
-	m->connections = s->flow_count - s->tcp->half_opens.used - s->tcp->time_waits.used;
+	m->connections = s->flow_count - (s->tcp->half_opens.used - s->tcp->fastopen_requests) - s->tcp->time_waits.used;
 	m->half_open = s->tcp->half_opens.used;
 	m->time_wait = s->tcp->time_waits.used;
 }
@@ -330,6 +334,7 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.max_half_open = 16384,
 		.max_time_wait = 65536,
 		.syn_cookies = TCP_COOKIES_WHEN_FULL,
+		.fastopen = TCP_FASTOPEN_CLIENT | TCP_FASTOPEN_SERVER,
 		.window_scaling = true,
 		.timestamps = true,
 		.sack = true,

@@ -100,6 +100,11 @@ static bool retransmit_expired(struct tcp_conn *c)
 	case RETRANSMIT_DATA:
 		if (c->socket.state == TCP_SYN_SENT || c->socket.state == TCP_SYN_RECEIVED)
 			return active_open_timeout(c);
+		if (c->request) {
+			/* RFC 7413 4.2.2: until the SYN-ACK is acknowledged it alone is sent again, by a timer of its own. */
+			timers_restart(c);
+			return true;
+		}
 		return loss_timeout(c);
 	case RETRANSMIT_PROBE:
 		return send_probe(c);
