@@ -30,6 +30,7 @@ static void enter(struct tcp_conn *c, const struct flight_news *news)
 	remember(c);
 	c->recover = c->snd_nxt;
 	c->phase = LOSS_RECOVERY;
+	c->probe_out = false;   /* RFC 8985 7.1: what the probe may have repaired is no second loss */
 	f->prr_delivered = f->prr_out = 0;
 	f->prr_from = c->snd_nxt - c->snd_una - f->sacked + news->sacked + news->acked;
 	c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
