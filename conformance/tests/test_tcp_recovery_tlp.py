@@ -330,3 +330,24 @@ def test_without_sack_there_is_no_probe_and_no_time_of_transmission():
     assert probes(f) == 0
     f.wait(2 * TICK)
     assert f.timeouts() == 1
+
+
+# covers: 8985-7.1-reset
+def test_a_recovery_ends_what_the_probe_was_waiting_for():
+    """When it is over, an ACK beyond TLP.end_seq tells of no second loss; and another probe may be sent."""
+    f = Flight(20)
+    assert probe(f, f.s.now + PTO) == 19
+    f.wait(0.01)
+    assert f.ack(0, (1, 5))[:1] == [0] and f.recovering() == 1
+    ssthresh = f.ssthresh()
+    f.wait()
+    f.ack(20)
+    f.write(4)
+    assert f.take() == [20, 21, 22, 23]
+    f.wait()
+    f.ack(24)
+    assert f.ssthresh() == ssthresh and f.recovering() == 1
+    f.write(4)
+    assert f.take() == [24, 25, 26, 27]
+    f.wait(2 * f.value('srtt') / 1e9 + 0.01)
+    assert probes(f) == 2

@@ -242,6 +242,50 @@ static void a_port_without_a_listener_refuses(void **state)
 	harness_host_free(b);
 }
 
+static bool lose_the_next(struct harness_link *l, const struct pkt *pkt, unsigned nth)
+{
+	(void)nth;
+	if (pkt->len < 1000)
+		return false;
+	l->lose = NULL;
+	return true;
+}
+
+/* Writes and reads, comparing nothing. */
+static void pour(struct pair *p, uint64_t bytes)
+{
+	static uint8_t buffer[1 << 16];
+
+	for (uint64_t got = 0; got < bytes;) {
+		int64_t r;
+
+		while (ep_send(p->a->stack, p->client, buffer, sizeof(buffer)) > 0)
+			;
+		harness_run(p->a, p->b, p->a->now);
+		while ((r = ep_recv(p->b->stack, p->server, buffer, sizeof(buffer))) > 0)
+			got += (uint64_t)r;
+	}
+}
+
+/* covers: 6582-6-wrap */
+static void a_loss_after_more_than_half_the_sequence_space_is_recovered_fast(void **state)
+{
+	struct tcp_settings settings;
+	struct pair p;
+
+	(void)state;
+	tcp_settings_standard(&settings);
+	settings.sack = settings.timestamps = false;
+	open_pair(&p, &settings, LINK_TSO | LINK_TX_CSUM);
+	pour(&p, (UINT64_C(1) << 31) + (1 << 28));
+	assert_int_equal(p.a->stack->counts[COUNT_TCP_RETRANSMITTED], 0);
+	p.a->link.lose = lose_the_next;
+	pour(&p, 1 << 23);
+	assert_int_equal(p.a->stack->counts[COUNT_TCP_FAST_RETRANSMITS], 1);
+	assert_int_equal(p.a->stack->counts[COUNT_TCP_TIMEOUTS], 0);
+	close_pair(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +296,7 @@ int main(void)
 		cmocka_unit_test(a_reader_that_becomes_slow_loses_nothing),
 		cmocka_unit_test(loss_is_repaired),
 		cmocka_unit_test(loss_is_repaired_under_the_standard_profile),
+		cmocka_unit_test(a_loss_after_more_than_half_the_sequence_space_is_recovered_fast),
 		cmocka_unit_test(a_host_reaches_itself),
 		cmocka_unit_test(a_port_without_a_listener_refuses),
 	};
