@@ -58,6 +58,17 @@ static uint16_t layer4_sum(const uint8_t *ip, uint32_t n)
 	return csum_finish(csum_add(sum, ip + header, n - header));
 }
 
+/* The stack's options end where its header ends: they are well formed. */
+static void learn_timestamp(struct bench_flow *f, const uint8_t *tcp, uint32_t header)
+{
+	for (uint32_t at = 20; at + 1 < header && tcp[at] != 0; at += tcp[at] == 1 ? 1u : tcp[at + 1]) {
+		if (tcp[at] != 1 && (tcp[at + 1] < 2 || at + tcp[at + 1] > header))
+			wrong("a segment went out whose options do not fit");
+		if (tcp[at] == 8)
+			f->tsval = get32(tcp + at + 2);
+	}
+}
+
 static void learn(struct bench *b, const uint8_t *tcp, uint32_t n)
 {
 	uint32_t header = (tcp[12] >> 4) * 4u, i, end;
@@ -74,6 +85,7 @@ static void learn(struct bench *b, const uint8_t *tcp, uint32_t n)
 			f->theirs = end;
 		if (tcp[13] & 16u)
 			f->ours = get32(tcp + 8);
+		learn_timestamp(f, tcp, header);
 		return;
 	}
 	/* A connection that the stack opened: from now on ours. */

@@ -20,6 +20,7 @@
 struct bench_flow {
 	uint16_t local_port, remote_port;  /* local: the stack's; 0: unused */
 	uint32_t ours, theirs;             /* the numbers that each side expects to come next from us, from them */
+	uint32_t tsval;                    /* of the stack's last timestamp */
 };
 
 struct bench {

@@ -63,11 +63,76 @@ static ep_id endpoint(struct bench *b, struct input *in)
 	return b->endpoints[number(in, 1) % BENCH_ENDPOINTS];
 }
 
+static uint8_t *put32(uint8_t *p, uint32_t v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (24 - 8 * i));
+	return p + 4;
+}
+
+/* Blocks of what the stack has sent, at the distances that a real receiver's have: bytes or whole segments below what it sends next,
+ * one within another, empty, the wrong way round, or below what is acknowledged (RFC 2018 3, RFC 2883 4). */
+static uint8_t *sack_blocks(uint8_t *p, const struct bench_flow *f, struct input *in)
+{
+	uint32_t n = 1 + number(in, 1) % 4;
+
+	*p++ = 5;
+	*p++ = (uint8_t)(2 + 8 * n);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t from = number(in, 1), length = number(in, 1);
+		uint32_t start = f->theirs - (from & 0x7f) * (from & 0x80 ? 1448 : 1);
+
+		p = put32(p, start);
+		p = put32(p, start + (length & 0x7f) * (length & 0x80 ? 1448 : 1));
+	}
+	return p;
+}
+
+/* One option by the grammar of its kind; now and then its length is a lie. */
+static uint8_t *option(uint8_t *p, const struct bench_flow *f, struct input *in)
+{
+	static const uint8_t kinds[] = { 1, 2, 3, 4, 5, 8, 8, 5, 34, 172, 174, 28, 0, 254 };
+	uint32_t which = number(in, 1), n;
+	uint8_t *begin = p;
+
+	*p++ = kinds[which % sizeof(kinds)];
+	if (*begin < 2)
+		return p;
+	p++;
+	switch (*begin) {
+	case 2: p[0] = (uint8_t)number(in, 1); p[1] = (uint8_t)number(in, 1); p += 2; break;
+	case 3: *p++ = (uint8_t)(number(in, 1) % 20); break;
+	case 4: break;
+	case 5: p = sack_blocks(begin, f, in); break;
+	case 8:
+		p = put32(p, 1000 + number(in, 2));
+		p = put32(p, f->tsval - number(in, 1) / 2);
+		break;
+	default:
+		n = number(in, 1) % 19;
+		for (uint32_t i = 0; i < n; i++)
+			*p++ = (uint8_t)number(in, 1);
+	}
+	begin[1] = (uint8_t)(which < 240 ? p - begin : number(in, 1));
+	return p;
+}
+
+static uint32_t options_by_grammar(uint8_t room[128], const struct bench_flow *f, struct input *in)
+{
+	uint32_t count = number(in, 1) % 6;
+	uint8_t *p = room;
+
+	while (count-- > 0 && p - room < 40)
+		p = option(p, f, in);
+	return p - room < 40 ? (uint32_t)(p - room) : 40;
+}
+
 static void segment_step(struct bench *b, struct input *in)
 {
 	struct bench_flow *f = flow(b, in);
 	struct bench_segment s = { .flags = (uint8_t)number(in, 1) };
 	uint32_t shape = number(in, 1);
+	uint8_t made[128];
 
 	s.seq = shape & 1 ? distance(in) : 0;
 	s.ack = shape & 2 ? distance(in) : 0;
@@ -76,6 +141,10 @@ static void segment_step(struct bench *b, struct input *in)
 	if (shape & 16) {
 		s.options_len = number(in, 1) % 41;
 		s.options = some(in, &s.options_len);
+	}
+	if (shape & 128) {
+		s.options_len = options_by_grammar(made, f, in);
+		s.options = made;
 	}
 	if (shape & 32) {
 		s.payload_len = number(in, 2) % 1461;

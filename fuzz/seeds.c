@@ -137,6 +137,9 @@ static void make_told_stories(void)
 		STORY("\xa0\2\x10\0" "\x72\0\4\2\x58" "\x72\0\3\0\0" "\x73\0\0\x10\1" "\x73\0\x11\2\0" "\x73\0\2\4\1"),
 		/* the program talks to its own host */
 		STORY("\xa8\1\1\1" "\xf0\x0a" "\xa0\3\x10\0" "\xa2\4\x20\0" "\xa5\3" "\xa5\4"),
+		/* data, then timestamps and SACK of its last segments, a D-SACK, what is older, an acknowledgment of all */
+		STORY("\xa0\2\x40\0" "\0\0\x10\x82\xff\x7e\2\5\0\2\4\0\x82\x81" "\0\0\x10\x82\xff\x7e\1\4\1\x84\x81\x82\x81"
+		      "\xf0\x14" "\0\0\x10\x80\1\4\0\x8a\x81"),
 		/* the address goes and comes back, ARP claims it */
 		STORY("\xaf\0\1" "\xa0\2\1\0" "\xaf\0\0" "\x75\x12" "\x75\x13" "\xf0\x1a"),
 #undef STORY
@@ -184,10 +187,12 @@ int main(int argc, char **argv)
 	make_folder("");
 	make_folder("frame");
 	make_folder("sequence");
+	make_folder("pair");
 	make_folder("hostile");
 	make_frames();
 	make_told_stories();
 	make_drawn_stories("sequence");
+	make_drawn_stories("pair");
 	make_drawn_stories("hostile");
 	return 0;
 }
