@@ -4,6 +4,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,8 @@ static bool listen_on(struct service *s, unsigned core)
 		ep_set(stack, *ep, EP_SHADOW, 1);
 	if (s->script->server.receive_buffer)    /* before the handshake: it decides the window's scale */
 		ep_set(stack, *ep, EP_RECEIVE_BUFFER, s->script->server.receive_buffer);
+	if (s->script->server.congestion)
+		ep_set(stack, *ep, EP_CONGESTION, s->script->server.congestion);
 	if (ep_bind(stack, *ep, &name) == 0 && ep_listen(stack, *ep, s->backlog) == 0)
 		return true;
 	ep_abort(stack, *ep);
@@ -147,7 +150,7 @@ static void client_ended(struct client *c)
 	nsec when = world_now(c->host->world) + c->plan.pause;
 
 	c->ended++;
-	if (c->started < c->plan.connections)
+	if (c->started < c->plan.connections && !c->plan.every)
 		world_at(c->host->world, when, c->connect, c, c->started++);
 	else if (c->ended == c->plan.connections)
 		c->host->busy--;
@@ -157,6 +160,17 @@ static void talk_finished(struct talk *t, int error)
 {
 	(void)error;
 	client_ended(t->context);
+}
+
+/* Gaps between arrivals are exponential: users do not know of each other. */
+static void plan_next_arrival(struct client *c)
+{
+	double gap, u = (double)((rng_u64(world_rng(c->host->world)) >> 11) + 1) * 0x1p-53;
+
+	if (!c->plan.every || c->started == c->plan.connections)
+		return;
+	gap = -log(u) * (double)c->plan.every;
+	world_at(c->host->world, world_now(c->host->world) + (nsec)gap, c->connect, c, c->started++);
 }
 
 static void connect_one(void *context, uint64_t number)
@@ -170,6 +184,7 @@ static void connect_one(void *context, uint64_t number)
 	int r;
 
 	host_touch(h);
+	plan_next_arrival(c);
 	r = ep_open(stack, EP_STREAM, (uintptr_t)t, NULL, &ep);
 	if (r == 0) {
 		t->context = c;
@@ -204,7 +219,7 @@ struct client *host_connect(struct host *h, const struct client_plan *plan)
 	c->host = h;
 	c->plan = *plan;
 	c->connect = connect_one;
-	if (!c->plan.together)
+	if (!c->plan.together || c->plan.every)
 		c->plan.together = 1;
 	c->next = h->clients;
 	h->clients = c;

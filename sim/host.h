@@ -71,6 +71,8 @@ struct client_plan {
 	uint32_t together;              /* at one time; 0: 1 */
 	nsec start, pause;              /* pause: after each that ended, before the next */
 	nsec stagger;                   /* between the first ones */
+	nsec every;                     /* connections come by themselves, so long apart on average (Poisson), whatever became of those
+	                                 * before; 0: `together` at a time, each after another ended */
 	bool bind_first;                /* sockets get their port by bind, so that its home is all that counts */
 };
 /* From each core in its turn. */

@@ -30,6 +30,8 @@ uint64_t talk_total(const struct talk_script *s, bool client, enum ep_side side)
 {
 	bool from_client = client == (side == EP_SEND);
 
+	if (s->endless && from_client == (s->kind == TALK_SINK))
+		return UINT64_MAX;
 	switch (s->kind) {
 	case TALK_SINK: return from_client ? s->bytes : 0;
 	case TALK_SOURCE: return from_client ? 0 : s->bytes;
@@ -38,11 +40,19 @@ uint64_t talk_total(const struct talk_script *s, bool client, enum ep_side side)
 	}
 }
 
+/* What this end has sent when it is done. */
+static uint64_t send_total(const struct talk *t)
+{
+	uint64_t total = talk_total(t->script, t->client, EP_SEND);
+
+	return total == UINT64_MAX && world_now(t->host->world) >= t->script->stop ? t->sent : total;
+}
+
 /* What may have been sent by now: an answer needs its question. */
 static uint64_t send_limit(const struct talk *t)
 {
 	const struct talk_script *s = t->script;
-	uint64_t rounds, total = talk_total(s, t->client, EP_SEND);
+	uint64_t rounds, total = send_total(t);
 
 	if (s->kind == TALK_ECHO && !t->client)
 		return t->received;
@@ -115,6 +125,8 @@ static void close_talk(struct talk *t, int error)
 	int r;
 
 	note_connection(t);
+	if (t->script->closing)
+		t->script->closing(t, error);
 	r = ep_close(t->stack, t->ep);
 
 	t->host->touched = true;
@@ -134,7 +146,11 @@ static void broken(struct talk *t, int error)
 void talk_abort(struct talk *t)
 {
 	struct ep_name name;
-	int r = ep_abort(t->stack, t->ep);
+	int r;
+
+	if (t->script->closing)
+		t->script->closing(t, ECONNABORTED);
+	r = ep_abort(t->stack, t->ep);
 
 	t->host->touched = true;
 	if (r != 0)
@@ -202,7 +218,7 @@ static bool read_some(struct talk *t)
 		}
 		if (n == 0) {
 			t->read_over = true;
-			if (t->received != total)
+			if (t->received != total && total != UINT64_MAX)
 				say_failure(t, "the stream ended early", 0);
 			return true;
 		}
@@ -255,7 +271,7 @@ static bool said_all(const struct talk *t)
 {
 	bool first = t->client != (t->script->kind == TALK_SOURCE);
 
-	if (t->sent != talk_total(t->script, t->client, EP_SEND))
+	if (t->sent != send_total(t))
 		return false;
 	if (t->script->half_close || !first)
 		return t->read_over;
@@ -271,7 +287,8 @@ static void finish_some(struct talk *t)
 		talk_abort(t);
 		return;
 	}
-	if (t->script->half_close && !t->shut && t->sent == talk_total(t->script, t->client, EP_SEND)) {
+	if (t->script->half_close && !t->shut && t->sent == send_total(t)
+	    && (!t->script->reader_waits || t->read_over || send_total(t) > 0)) {
 		t->shut = true;
 		r = ep_shutdown(t->stack, t->ep, EP_SHUT_WRITE);
 		if (r != 0 && !may_break(t->script))
@@ -315,6 +332,11 @@ static void open_talk(struct talk *t)
 		t->host->stats.connected++;
 	else
 		t->host->stats.accepted++;
+	if (t->script->endless && talk_total(t->script, t->client, EP_SEND) == UINT64_MAX
+	    && t->script->stop > world_now(t->host->world))
+		wake_at(t, t->script->stop);
+	if (t->script->opened)
+		t->script->opened(t);
 	talk_run(t);
 }
 
@@ -326,6 +348,8 @@ static void set_options(struct talk *t)
 		ep_set(t->stack, t->ep, EP_RECEIVE_BUFFER, h->receive_buffer);
 	if (h->send_buffer)
 		ep_set(t->stack, t->ep, EP_SEND_BUFFER, h->send_buffer);
+	if (h->congestion)
+		ep_set(t->stack, t->ep, EP_CONGESTION, h->congestion);
 	if (h->nodelay)
 		ep_set(t->stack, t->ep, EP_NODELAY, 1);
 	if (!may_break(t->script))
@@ -373,6 +397,7 @@ void talk_begin(struct talk *t, struct host *h, struct stack *stack, ep_id ep, c
 	t->client = client;
 	t->state = TALK_CONNECTING;
 	t->close_at = t->wake_at = NSEC_NEVER;
+	t->began = world_now(h->world);
 	h->talks++;
 	set_options(t);
 	if (!client)

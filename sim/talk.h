@@ -20,11 +20,14 @@ enum talk_kind {
 };
 
 /* How one end behaves. All zero: eager. */
+struct talk;
+
 struct talk_habits {
 	uint32_t chunk;                /* bytes of one call; 0: 64 KB */
 	nsec read_pause, write_pause;  /* between two calls that moved bytes */
 	uint32_t receive_buffer, send_buffer; /* options; 0: not set */
 	bool nodelay;
+	uint8_t congestion;            /* enum ep_congestion; 0: the host's */
 	uint64_t abort_after;          /* resets the connection once so many bytes went in and out; 0: never */
 };
 
@@ -35,8 +38,15 @@ struct talk_script {
 	uint32_t ask, answer, rounds;
 	nsec hold;                     /* the client waits so long before it closes */
 	bool half_close;               /* who is done sending says so at once, and reads on */
+	bool endless;                  /* who sends goes on until `stop` and closes then; `bytes` says nothing (sink, source) */
+	nsec stop;
+	bool reader_waits;             /* with half_close: who has nothing to send closes its side after the other, so that what the
+	                                * sender's connection says of itself at its end is all there is to say */
 	bool may_fail;                 /* refusals and time-outs are no failure of the world: links go down, listeners restart */
 	struct talk_habits client, server;
+	/* Told of each talk by this script: when it is open, and before it is closed or reset (error: 0 or positive errno). */
+	void (*opened)(struct talk *), (*closing)(struct talk *, int error);
+	void *context;
 };
 
 struct host;
@@ -58,6 +68,7 @@ struct talk {
 	void *context;
 	uint64_t send_key, receive_key;
 	uint64_t sent, received;
+	nsec began;                    /* asked to connect, or accepted */
 	nsec next_read, next_write, close_at;
 	uint32_t seen_segments;        /* check.c: sent and acknowledged when last looked at, and since when */
 	uint64_t seen_acked;

@@ -35,6 +35,8 @@ struct world {
 	struct rng rng;
 	uint64_t hash, frames, turns;
 	nsec progress_at, done;
+	void (*came)(void *context, unsigned host, nsec now, const struct pkt *);
+	void *came_context;
 	char *failure;
 };
 
@@ -59,6 +61,8 @@ static void frame_seen(void *context, unsigned port, nsec now, const struct pkt 
 		word = word << 8 | p->data[i];
 	w->hash = mix(hash, word);
 	w->frames++;
+	if (w->came)
+		w->came(w->came_context, port, now, p);
 	if (w->config.trace)
 		trace_frame(w->config.trace, now, port, p);
 }
@@ -304,4 +308,10 @@ uint64_t world_turns(const struct world *w)
 uint64_t world_frames(const struct world *w)
 {
 	return w->frames;
+}
+
+void world_watch(struct world *w, void (*came)(void *, unsigned, nsec, const struct pkt *), void *context)
+{
+	w->came = came;
+	w->came_context = context;
 }

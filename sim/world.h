@@ -62,6 +62,10 @@ nsec world_deadline(const struct world *);
 void world_fail(struct world *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *world_failure(const struct world *);
 
+/* Sees every frame that arrives at a host, before the host does. One at a time; NULL: nobody. */
+void world_watch(struct world *, void (*came)(void *context, unsigned host, nsec now, const struct pkt *),
+		 void *context);
+
 /* Over the bytes, ports and times of every frame delivered so far. */
 uint64_t world_hash(const struct world *);
 /* When the last talk or ping ended. */

@@ -14,6 +14,7 @@ enum {
 	KEY_QUEUE, KEY_QUEUE_BYTES, KEY_MTU, KEY_OFFLOAD, KEY_SEED, KEY_BYTES, KEY_CONNECTIONS, KEY_TOGETHER,
 	KEY_KIND, KEY_ASK, KEY_ANSWER, KEY_ROUNDS, KEY_HALF_CLOSE, KEY_CC, KEY_STANDARD, KEY_WINDOW, KEY_PINGS,
 	KEY_PING_BYTES, KEY_LIMIT, KEY_CHECK, KEY_TRACE, KEY_PCAP, KEY_SEEDS, KEY_NODELAY, KEY_CORES, KEY_BIND,
+	KEY_SET, KEY_JSON, KEY_CSV, KEY_DRAW,
 };
 
 static const struct argp_option options[] = {
@@ -54,7 +55,12 @@ static const struct argp_option options[] = {
 	{ "trace", KEY_TRACE, 0, 0, "one line a frame", 0 },
 	{ "check", KEY_CHECK, "N", 0, "all invariants after each Nth turn; 0: not until the end (1)", 0 },
 	{ "limit", KEY_LIMIT, "TIME", 0, "virtual time after which what goes on has failed (1 hour)", 0 },
-	{ 0, 0, 0, 0, "swarm:", 5 },
+	{ 0, 0, 0, 0, "run:", 5 },
+	{ "set", KEY_SET, "PATH=VALUE", 0, "in place of what the file says, as hosts.[1].down.rate=1G (repeatable)", 0 },
+	{ "json", KEY_JSON, 0, 0, "the summary for programs", 0 },
+	{ "csv", KEY_CSV, "DIR", 0, "writes connections.csv, queues.csv and segments.csv there", 0 },
+	{ "draw", KEY_DRAW, "FILE", 0, "draws them, as .svg, .png or .pdf; needs --csv", 0 },
+	{ 0, 0, 0, 0, "swarm:", 6 },
 	{ "seeds", KEY_SEEDS, "A-B", 0, "worlds to run, each twice; with --trace: one, once", 0 },
 	{ 0 },
 };
@@ -182,6 +188,19 @@ static bool parse_applications(int key, char *v, struct sim_options *o)
 	}
 }
 
+/* "swarm", or "run FILE". */
+static void parse_command(char *v, unsigned number, struct sim_options *o)
+{
+	if (number == 0 && strcmp(v, "swarm") == 0)
+		o->swarm = true;
+	else if (number == 0 && strcmp(v, "run") == 0)
+		o->run = true;
+	else if (number == 1 && o->run)
+		o->scene = v;
+	else
+		refuse(EXIT_REFUSED, "'%s' is not a command; there are run FILE, and swarm", v);
+}
+
 static error_t parse(int key, char *v, struct argp_state *s)
 {
 	struct sim_options *o = s->input;
@@ -204,11 +223,17 @@ static error_t parse(int key, char *v, struct argp_state *s)
 	case KEY_TRACE: o->trace = true; return 0;
 	case KEY_CHECK: o->world.check_every = (uint32_t)whole("check", v, 0, UINT32_MAX); return 0;
 	case KEY_LIMIT: o->limit = duration("limit", v); return 0;
+	case KEY_SET:
+		if (o->set_count == SIM_SETS)
+			refuse(EXIT_REFUSED, "--set: at most %u", SIM_SETS);
+		o->sets[o->set_count++] = v;
+		return 0;
+	case KEY_JSON: o->json = true; return 0;
+	case KEY_CSV: o->csv = v; return 0;
+	case KEY_DRAW: o->picture = v; return 0;
 	case KEY_SEEDS: parse_seeds(o, v); return 0;
 	case ARGP_KEY_ARG:
-		if (o->swarm || strcmp(v, "swarm") != 0)
-			refuse(EXIT_REFUSED, "'%s' is not a command; the only one is swarm", v);
-		o->swarm = true;
+		parse_command(v, s->arg_num, o);
 		return 0;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -221,6 +246,12 @@ static void check_together(struct sim_options *o)
 	for (i = 0; i < o->capture_count; i++)
 		if (o->captures[i].host >= o->world.hosts)
 			refuse(EXIT_REFUSED, "--pcap: there is no host %u", o->captures[i].host);
+	if (o->run && !o->scene)
+		refuse(EXIT_REFUSED, "run: the file of a world is missing");
+	if (!o->run && (o->set_count || o->json || o->csv || o->picture))
+		refuse(EXIT_REFUSED, "--set, --json, --csv and --draw belong to run");
+	if (o->picture && !o->csv)
+		refuse(EXIT_REFUSED, "--draw: needs --csv");
 	if (o->world.hosts < 2 && !o->swarm)
 		refuse(EXIT_REFUSED, "a server and its clients are at least 2 hosts");
 }
@@ -228,9 +259,10 @@ static void check_together(struct sim_options *o)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "\nswarm [--seeds A-B] [--trace]",
+	.args_doc = "\nrun FILE [--set PATH=VALUE]... [--json] [--csv DIR [--draw FILE]]\nswarm [--seeds A-B] [--trace]",
 	.doc = "Runs hosts of Light on a simulated network under a virtual clock and says what came of it: with the first "
-	       "form a world as described, with the second random worlds, each from a seed and each twice.\v"
+	       "form a world as described, with the second one from a file (sim/worlds/ has examples), with the third random "
+	       "worlds, each from a seed and each twice.\v"
 	       "The same options and seed give the same bytes at the same times. Exit status: 0, 1 when an invariant "
 	       "broke or an application did not get its bytes, 2 for a wrong command line.",
 };

@@ -18,7 +18,7 @@ static nsec virtual_clock(void *context)
 	return the_world ? world_now(the_world) : 0;
 }
 
-static struct link *wrap(void *context, unsigned host, struct link *inner)
+struct link *sim_wrap(void *context, unsigned host, struct link *inner)
 {
 	const struct capture_config config = { .clock = virtual_clock };
 	struct sim_options *o = context;
@@ -43,7 +43,7 @@ static struct link *wrap(void *context, unsigned host, struct link *inner)
 	return link;
 }
 
-static int stop_captures(struct sim_options *o)
+int sim_stop_captures(struct sim_options *o)
 {
 	int status = 0, r;
 	unsigned i;
@@ -125,6 +125,18 @@ static void print_wire(const struct wire *wire)
 	printf("\n");
 }
 
+struct world *sim_world_made(const struct world_config *c)
+{
+	the_world = world_new(c);
+	return the_world;
+}
+
+void sim_world_gone(void)
+{
+	world_free(the_world);
+	the_world = NULL;
+}
+
 static double seconds_of(const struct timespec *a, const struct timespec *b)
 {
 	return (double)(b->tv_sec - a->tv_sec) + (double)(b->tv_nsec - a->tv_nsec) / 1e9;
@@ -138,12 +150,11 @@ int sim_world(struct sim_options *o)
 	unsigned i;
 
 	o->world.tcp = &o->tcp;
-	o->world.wrap = wrap;
+	o->world.wrap = sim_wrap;
 	o->world.wrap_context = o;
 	o->world.trace = o->trace ? stdout : NULL;
 	clock_gettime(CLOCK_MONOTONIC, &began);
-	the_world = world_new(&o->world);
-	if (!the_world) {
+	if (!sim_world_made(&o->world)) {
 		fprintf(stderr, "light-sim: cannot make this world (congestion control '%s'?)\n",
 			o->tcp.cc ? o->tcp.cc : "default");
 		return 2;
@@ -165,7 +176,6 @@ int sim_world(struct sim_options *o)
 		printf("FAILED: %s\n", world_failure(the_world));
 		status = 1;
 	}
-	world_free(the_world);
-	the_world = NULL;
-	return stop_captures(o) ? 1 : status;
+	sim_world_gone();
+	return sim_stop_captures(o) ? 1 : status;
 }

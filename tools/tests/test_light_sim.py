@@ -20,6 +20,7 @@ def run(*arguments):
     (['--bad'], '--bad'),
     (['--hosts'], '--hosts'),
     (['other'], 'other'),
+    (['--json'], '--json'),
     (['swarm', 'swarm'], 'swarm'),
     (['--hosts=1'], '2 hosts'),
     (['--hosts=65'], '65'),
