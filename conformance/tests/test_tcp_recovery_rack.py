@@ -139,6 +139,24 @@ def test_the_window_is_bounded_by_srtt():
     assert waits(f, n) == pytest.approx(srtt, abs=0.001)
 
 
+# covers: 8985-6.2-persist
+@pytest.mark.parametrize('recoveries, window', [(15, 0.03), (16, 0.01)])
+def test_the_window_is_small_again_after_sixteen_recoveries(recoveries, window):
+    f, n = multiplied(2)
+    began = f.recovering()
+    for _ in range(recoveries):
+        assert waits(f, n) == pytest.approx(0.03, abs=0.0001)
+        for _ in range(8):                   # the window grows again
+            if f.value('send_unsent') < 20000:
+                f.write(20)
+            f.wait()
+            n = f.highest()
+            f.ack(n)
+        f.wait()
+    assert f.recovering() - began == recoveries and f.undone() == 0
+    assert waits(f, n) == pytest.approx(window, abs=0.0001)
+
+
 # ---- what is lost
 
 # covers: 8985-6.2-loss 8985-4-gran
@@ -197,7 +215,7 @@ def test_a_single_sacked_segment_finds_the_hole_by_the_timer():
     assert f.wait(5) == []
 
 
-# covers: 8985-6.2-lostretx
+# covers: 8985-6.2-lostretx 8985-6.1-xmit
 def test_a_retransmission_that_is_lost_is_sent_again():
     f = Flight(20, queue=20)
     f.wait()
