@@ -261,7 +261,7 @@ static void pour(struct pair *p, uint64_t bytes)
 
 		while (ep_send(p->a->stack, p->client, buffer, sizeof(buffer)) > 0)
 			;
-		harness_run(p->a, p->b, p->a->now);
+		harness_run(p->a, p->b, p->a->now + NSEC_PER_MSEC);
 		while ((r = ep_recv(p->b->stack, p->server, buffer, sizeof(buffer))) > 0)
 			got += (uint64_t)r;
 	}
