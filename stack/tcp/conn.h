@@ -41,7 +41,7 @@ struct tcp_socket {
 /* What the retransmission deadline is for; one at a time (timers.c). */
 enum retransmit_mode {
 	RETRANSMIT_NONE,
-	RETRANSMIT_DATA,     /* RFC 6298: the first unacknowledged number is sent again */
+	RETRANSMIT_DATA,     /* RFC 6298: what is unacknowledged is taken for lost */
 	RETRANSMIT_PROBE,    /* zero window (RFC 9293 3.8.6.1) */
 	RETRANSMIT_OVERRIDE, /* a small segment was held long enough (3.8.6.2.1), or a cork */
 };
@@ -84,6 +84,7 @@ struct tcp_conn {
 	bool probe_out : 1, probe_again : 1;          /* a tail loss probe is not acknowledged yet; TLP.is_retrans */
 	bool probe_unmeasured : 1;                    /* no round trip was measured since the last one */
 	bool mtu_changed : 1;
+	bool rtt_resume : 1;     /* a timeout was needless: the next sample replaces what is smaller (RFC 4015 3.1) */
 	uint8_t phase;           /* enum loss_phase */
 	uint8_t retransmit_mode; /* enum retransmit_mode */
 	uint8_t urgent;          /* enum urgent_state of what is received */
@@ -110,7 +111,7 @@ struct tcp_conn {
 	struct list accept_node;
 	struct path path;
 
-	/* Send sequence (RFC 9293 3.3.1); snd_nxt goes back after a timeout, snd_max is the highest ever. */
+	/* Send sequence (RFC 9293 3.3.1); snd_nxt goes back where the path's MTU fell or the window closed, snd_max is the highest ever. */
 	uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
 	uint32_t snd_up;          /* the number behind the urgent byte; urgent while beyond snd_una */
 	uint32_t snd_small;       /* end of the last small segment sent (Minshall) */
@@ -123,13 +124,11 @@ struct tcp_conn {
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 
 	/* sent.c, loss.c */
-	struct flight *flight;    /* the scoreboard, with SACK; NULL: what is outstanding left at sent_at, together and once (flight.c) */
+	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */
 	nsec sent_at;
 	uint32_t timed_seq, recover;
 	struct sack_block duplicate; /* received again, to be reported with the next ACK (RFC 2883); start == end: nothing */
 	uint32_t dsack_round, probe_end; /* RACK.dsack_round, TLP.end_seq */
-	uint32_t limited_from;    /* snd_nxt before limited transmit (RFC 3042) */
-	int32_t inflation;        /* of cwnd in fast recovery (RFC 6582 3.2) */
 	nsec timed_at, stalled_since, challenge_since, oow_acked;
 	nsec ts_recent_at, autotune_since;
 	nsec last_sent, last_received, last_acked;
@@ -190,7 +189,7 @@ static inline uint32_t conn_send_end(const struct tcp_conn *c)
 	return c->send_base + c->ep->send.head;
 }
 
-/* Bytes and FIN sent and not acknowledged; after a timeout what was sent again (snd_nxt went back). */
+/* Bytes and FIN sent and not acknowledged. */
 static inline uint32_t conn_in_flight(const struct tcp_conn *c)
 {
 	return c->snd_nxt - c->snd_una;

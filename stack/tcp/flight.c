@@ -310,6 +310,8 @@ void flight_take_sack(struct tcp_conn *c, const struct tcp_segment *s, struct fl
 
 	news->in_flight = flight_pipe(c);
 	news->highest_before = c->flight ? c->flight->highest_sacked : c->snd_una;
+	if (!c->sack_on)
+		return;
 	if (s->sack_count > 0 && is_dsack(s)) {
 		i = 1;
 		news->dsack = true;
@@ -348,9 +350,21 @@ static void take_simple_ack(const struct tcp_conn *c, const struct tcp_segment *
 	news->rtt = c->stack->now > c->sent_at ? c->stack->now - c->sent_at : 1;
 }
 
+/* Without SACK: what duplicates had told already is no news. What was sent again had not arrived then, the rest may have (RFC 9937 6.2). */
+static void take_known(struct flight *f, struct flight_news *news, uint32_t again)
+{
+	uint32_t known = news->acked > again ? news->acked - again : 0;
+
+	if (known > f->guessed)
+		known = f->guessed;
+	f->guessed -= known;
+	news->acked -= known;
+}
+
 void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
 {
 	struct flight *f = c->flight;
+	uint32_t again = 0;
 
 	if (!f) {
 		take_simple_ack(c, s, news);
@@ -373,11 +387,11 @@ void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct fli
 			break;
 		}
 		acked(c, r, s, news);
+		again += r->again ? length(r) : 0;
 		leave_state(f, r);
 		put(c, r);
 	}
-	if (list_empty(&f->by_sequence))
-		flight_forget(c);
+	take_known(f, news, again);
 }
 
 void flight_mark_lost(struct tcp_conn *c, struct record *r)
@@ -386,14 +400,42 @@ void flight_mark_lost(struct tcp_conn *c, struct record *r)
 	enter_state(c->flight, r, RECORD_LOST);
 }
 
-void flight_all_lost(struct tcp_conn *c)
+void flight_all_lost(struct tcp_conn *c, uint32_t end)
 {
+	c->flight->guessed = 0;
 	list_for_each(node, &c->flight->by_sequence) {
 		struct record *r = record_of_sequence(node);
 
-		if (in_flight(r))
+		if (in_flight(r) && seq_lt(r->start, end))
 			flight_mark_lost(c, r);
 	}
+}
+
+void flight_first_lost(struct tcp_conn *c, uint32_t most)
+{
+	struct record *r;
+
+	if (list_empty(&c->flight->by_sequence))
+		return;
+	r = record_of_sequence(c->flight->by_sequence.next);
+	if (length(r) > most)
+		cut(c, r, r->start + most);    /* without a record to spare, all of it */
+	if (in_flight(r))
+		flight_mark_lost(c, r);
+}
+
+uint32_t flight_guess(struct tcp_conn *c, uint32_t size)
+{
+	struct flight *f;
+	uint32_t pipe;
+
+	flight_open(c);
+	f = c->flight;
+	pipe = flight_pipe(c);
+	size = size < pipe ? size : pipe;
+	if (f)
+		f->guessed += size;
+	return f ? size : 0;
 }
 
 void flight_none_lost(struct tcp_conn *c)
@@ -417,11 +459,21 @@ void flight_renege(struct tcp_conn *c)
 	c->flight->highest_sacked = c->snd_una;
 }
 
-bool flight_first_is_sacked(const struct tcp_conn *c)
+static bool first_is(const struct tcp_conn *c, enum record_state state)
 {
 	struct list *first = list_first_or_null(&c->flight->by_sequence);
 
-	return first && container_of(first, struct record, by_sequence)->state == RECORD_SACKED;
+	return first && container_of(first, struct record, by_sequence)->state == state;
+}
+
+bool flight_first_is_sacked(const struct tcp_conn *c)
+{
+	return first_is(c, RECORD_SACKED);
+}
+
+bool flight_first_is_resent(const struct tcp_conn *c)
+{
+	return first_is(c, RECORD_RESENT);
 }
 
 void flight_forget(struct tcp_conn *c)
@@ -432,6 +484,12 @@ void flight_forget(struct tcp_conn *c)
 		put(c, record_of_sequence(c->flight->by_sequence.next));
 	pool_put(&c->stack->tcp->flights, c->flight);
 	c->flight = NULL;
+}
+
+void flight_settle(struct tcp_conn *c)
+{
+	if (c->flight && list_empty(&c->flight->by_sequence))
+		flight_forget(c);
 }
 
 const char *flight_check(const struct tcp_conn *c)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The scoreboard of a connection with SACK: what is outstanding, in records of sequence ranges that were sent together, each in
+/* The scoreboard of a connection: what is outstanding, in records of sequence ranges that were sent together, each in
  * flight, received beyond a gap (SACKed), or taken for lost. Where all of it left together and once (a request, an answer), there is
  * no object: snd_una to snd_nxt and sent_at of the connection say it all. loss.c and rack.c decide, this only keeps the books.
  * RFC 2018 5, RFC 6675 3, RFC 8985 5.2. */
@@ -7,6 +7,9 @@
 #define LIGHT_TCP_FLIGHT_H
 
 #include "conn.h"
+
+/* RFC 5682 2.1, without SACK: after the timeout's retransmission, and after the two new segments that the first acknowledgment let go. */
+enum frto { FRTO_OFF, FRTO_FIRST, FRTO_SECOND };
 
 /* Records follow one another from snd_una to snd_nxt. What was sent beyond snd_nxt (a probe of a closed window, what is forgotten when
  * snd_nxt goes back) is in none. */
@@ -30,6 +33,7 @@ struct flight {
 	struct list by_sequence, by_time;
 	uint32_t records;
 	uint32_t in_flight, sacked, lost;  /* numbers in each state; their sum is snd_nxt - snd_una */
+	uint32_t guessed;                  /* without SACK: that duplicates say have arrived, of unknown place */
 	uint32_t highest_sacked;           /* end of the highest SACKed number; snd_una or below: none */
 
 	/* rack.c: the newest transmission known to have arrived (RFC 8985 5.3) */
@@ -39,6 +43,8 @@ struct flight {
 	/* loss.c: proportional rate reduction (RFC 9937), and undo */
 	uint32_t prr_delivered, prr_out, prr_from;
 	bool may_undo;
+	uint8_t frto;                      /* enum frto */
+	uint32_t flight_before;            /* numbers outstanding then */
 	bool timeout_first;                /* the episode began with a timeout: RFC 5682 applies */
 	struct cc before;                  /* as it was when the episode began */
 	uint32_t episode;                  /* snd_una then */
@@ -49,7 +55,7 @@ struct flight {
 
 /* What an acknowledgment told the scoreboard. */
 struct flight_news {
-	uint32_t acked, sacked;      /* numbers cumulatively acknowledged that were not SACKed, and newly SACKed */
+	uint32_t acked, sacked;      /* numbers cumulatively acknowledged that were not SACKed, and newly SACKed; or as far as was guessed */
 	uint32_t in_flight;          /* before it */
 	uint32_t highest_before;     /* what was the highest SACKed number then: RACK.fack */
 	nsec rtt;                    /* of the newest segment that was sent only once; 0: none */
@@ -77,22 +83,34 @@ void flight_take_sack(struct tcp_conn *, const struct tcp_segment *, struct flig
 void flight_take_ack(struct tcp_conn *, const struct tcp_segment *, struct flight_news *);
 
 void flight_mark_lost(struct tcp_conn *, struct record *);
-/* All that is not SACKed. */
-void flight_all_lost(struct tcp_conn *);
+/* All that is not SACKed and begins before `end`. */
+void flight_all_lost(struct tcp_conn *, uint32_t end);
+/* Without SACK: at most `most` numbers at the front. */
+void flight_first_lost(struct tcp_conn *, uint32_t most);
+/* Without SACK: a duplicate says that a segment of that size has arrived. Returns how much of that can be. */
+uint32_t flight_guess(struct tcp_conn *, uint32_t size);
 /* The timeout was needless: what is LOST is in flight, as it was. */
 void flight_none_lost(struct tcp_conn *);
 /* The peer has thrown away what it had SACKed (RFC 2018 8). */
 void flight_renege(struct tcp_conn *);
 void flight_forget(struct tcp_conn *);
+/* After an acknowledgment: nothing is outstanding any more, so nothing is kept. */
+void flight_settle(struct tcp_conn *);
 
 /* Numbers in flight: the "pipe" of RFC 6675, by what was marked lost. */
 static inline uint32_t flight_pipe(const struct tcp_conn *c)
 {
-	return c->flight ? c->flight->in_flight : conn_in_flight(c);
+	const struct flight *f = c->flight;
+
+	if (!f)
+		return conn_in_flight(c);
+	return f->in_flight > f->guessed ? f->in_flight - f->guessed : 0;
 }
 
 /* SACKed although nothing before it is missing any more: the peer must have thrown it away, or it would have acknowledged it. */
 bool flight_first_is_sacked(const struct tcp_conn *);
+/* The front was sent again and is still out. */
+bool flight_first_is_resent(const struct tcp_conn *);
 
 const char *flight_check(const struct tcp_conn *);
 

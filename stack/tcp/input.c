@@ -8,7 +8,6 @@
 #include "active_open.h"
 #include "close.h"
 #include "fastopen.h"
-#include "loss.h"
 #include "output.h"
 #include "rack.h"
 #include "recovery.h"
@@ -198,7 +197,7 @@ static enum verdict fin_acked(struct tcp_conn *c)
 
 static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct flight_news *news)
 {
-	uint32_t acked = a->s->ack - c->snd_una, in_flight = conn_in_flight(c);
+	uint32_t acked = a->s->ack - c->snd_una;
 	nsec rtt;
 
 	if (!c->fin_wanted)
@@ -211,10 +210,7 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 		timers_all_acked(c);
 	else
 		timers_restart(c);
-	if (c->sack_on)
-		recovery_ack(c, a->s, news, acked, rtt);
-	else
-		loss_new_ack(c, acked, in_flight, rtt);
+	recovery_ack(c, a->s, news, acked, rtt);
 	take_window(c, a);
 	send_note_room(c);
 	if (conn_has_unsent(c))
@@ -257,12 +253,11 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		return CHALLENGE;
 	c->last_acked = c->stack->now;
 	c->probes = 0;
-	if (c->sack_on)
-		recovery_take(c, s, &news);
+	recovery_take(c, s, &news);
 	if (seq_gt(s->ack, c->snd_una))
 		return new_ack(c, a, &news);
 	if (!c->sack_on && is_duplicate_ack(c, a))
-		loss_duplicate_ack(c);
+		recovery_duplicate(c);
 	else if (c->sack_on && (news.sacked > 0 || news.dsack))
 		recovery_ack(c, s, &news, 0, 0);
 	else if (c->sack_on)

@@ -163,7 +163,7 @@ void rack_schedule_probe(struct tcp_conn *c)
 	const struct flight *f = c->flight;
 	nsec wait = PROBE_WITHOUT_RTT, due;
 
-	if (c->snd_una == c->snd_nxt || c->phase != LOSS_OPEN || (f && (f->sacked > 0 || f->lost > 0)) || c->probe_out ||
+	if (!c->sack_on || c->snd_una == c->snd_nxt || c->phase != LOSS_OPEN || (f && (f->sacked > 0 || f->lost > 0)) || c->probe_out ||
 	    c->probe_unmeasured || c->loss_timer == LOSS_TIMER_REORDER || c->retransmit_mode != RETRANSMIT_DATA)
 		return;
 	if (c->rtt.srtt) {

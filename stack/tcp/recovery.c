@@ -1,58 +1,60 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Each acknowledgment goes through the same steps: was the episode needless; is it over; what is lost now; how much may go. In recovery
- * cwnd is what PRR makes of it, and ssthresh at the end. */
+/* Each acknowledgment goes through the same steps: was the episode needless (undo.c); is it over; what is lost now; how much may go. In
+ * recovery cwnd is what PRR makes of it, and ssthresh at the end. Without SACK the third duplicate takes the front for lost, an acknowledgment of
+ * a part the next (RFC 6582), and a duplicate counts as the arrival of a segment of unknown place. */
 #include "recovery.h"
 
 #include "loss.h"
 #include "rack.h"
 #include "timers.h"
+#include "undo.h"
 
+#define DUPLICATES 3
 #define RENEGING_LEAST (10 * NSEC_PER_MSEC)
-
-static void remember(struct tcp_conn *c)
-{
-	struct flight *f = c->flight;
-
-	f->may_undo = true;
-	f->timeout_first = false;
-	f->before = c->cc;
-	f->episode = c->snd_una;
-	f->resent = 0;
-	f->resent_any = false;
-}
 
 /* RFC 9937 5: RecoverFS is what was outstanding and not SACKed before. */
 static void enter(struct tcp_conn *c, const struct flight_news *news)
 {
 	struct flight *f = c->flight;
+	/* FlightSize, without what limited transmit added to a full window (RFC 5681 3.2 step 2, RFC 6675 5 step 4.2). */
+	uint32_t flight = c->snd_nxt - c->snd_una < c->cc.cwnd ? c->snd_nxt - c->snd_una : c->cc.cwnd;
 
 	count(c->stack, COUNT_TCP_FAST_RETRANSMITS);
-	remember(c);
+	undo_remember(c, false);
 	c->recover = c->snd_nxt;
 	c->phase = LOSS_RECOVERY;
 	c->probe_out = false;   /* RFC 8985 7.1: what the probe may have repaired is no second loss */
 	f->prr_delivered = f->prr_out = 0;
-	f->prr_from = c->snd_nxt - c->snd_una - f->sacked + news->sacked + news->acked;
-	c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
+	f->prr_from = c->snd_nxt - c->snd_una - f->sacked - f->guessed + news->sacked + news->acked;
+	c->cc.ops->on_congestion(&c->cc, c->stack->now, flight, false);
 	timers_restart(c);
 }
 
 static void leave(struct tcp_conn *c)
 {
+	uint32_t flight = flight_pipe(c);
+
 	c->phase = LOSS_OPEN;
+	c->dupacks = 0;
 	if (!(c->cc.ops->flags & CC_OWN_WINDOW))
 		c->cc.cwnd = c->cc.ssthresh;
+	/* RFC 6582 3.2 step 3: what was guessed to have arrived may all be acknowledged at once, and must not draw a burst. */
+	if (!c->sack_on && c->cc.cwnd > (flight > c->snd_mss ? flight : c->snd_mss) + c->snd_mss)
+		c->cc.cwnd = (flight > c->snd_mss ? flight : c->snd_mss) + c->snd_mss;
 	c->cc.ops->on_recovered(&c->cc, c->stack->now);
 }
 
-/* RFC 9937 6. safe: the acknowledgment moved snd_una and nothing more was lost. */
-static void reduce(struct tcp_conn *c, const struct flight_news *news, bool safe)
+/* RFC 9937 6. `lost`: something was marked just now; without that an acknowledgment that moved snd_una is safe. */
+static void reduce(struct tcp_conn *c, const struct flight_news *news, uint32_t moved, bool lost)
 {
 	struct flight *f = c->flight;
-	uint32_t pipe = f->in_flight, delivered = news->acked + news->sacked, may;
+	uint32_t pipe = flight_pipe(c), delivered = news->acked + news->sacked, may;
 
 	if (c->cc.ops->flags & CC_OWN_WINDOW)
 		return;
+	/* RFC 9937 6.2: a peer that invents duplicates gets no more for them than was out. */
+	if (!c->sack_on && delivered > f->prr_from - f->prr_delivered)
+		delivered = f->prr_from - f->prr_delivered;
 	f->prr_delivered += delivered;
 	if (pipe > c->cc.ssthresh) {
 		uint64_t share = ((uint64_t)f->prr_delivered * c->cc.ssthresh + f->prr_from - 1) / (f->prr_from ? f->prr_from : 1);
@@ -64,65 +66,13 @@ static void reduce(struct tcp_conn *c, const struct flight_news *news, bool safe
 		uint32_t limit = f->prr_delivered > f->prr_out ? f->prr_delivered - f->prr_out : 0;
 
 		/* As much as has left at least, whatever went before. */
-		limit = (limit > delivered ? limit : delivered) + (safe ? c->snd_mss : 0);
+		limit = (limit > delivered ? limit : delivered) + (moved > 0 && !lost ? c->snd_mss : 0);
 		may = c->cc.ssthresh - pipe < limit ? c->cc.ssthresh - pipe : limit;
 	}
-	/* The first retransmission goes at once. */
-	if (f->prr_out == 0 && may < c->snd_mss)
+	/* The first retransmission goes at once, and NewReno's at each hole (RFC 6582 3.2 step 3). */
+	if ((f->prr_out == 0 || (lost && !c->sack_on)) && may < c->snd_mss)
 		may = c->snd_mss;
 	c->cc.cwnd = pipe + may > c->snd_mss ? pipe + may : c->snd_mss;
-}
-
-/* ---- needless episodes ---- */
-
-static void undo(struct tcp_conn *c)
-{
-	struct flight *f = c->flight;
-	uint32_t cwnd = c->cc.cwnd;
-
-	count(c->stack, COUNT_TCP_UNDONE);
-	c->cc = f->before;
-	if (c->cc.cwnd < cwnd)
-		c->cc.cwnd = cwnd;
-	f->may_undo = false;
-	flight_none_lost(c);
-	c->phase = LOSS_OPEN;
-	timers_backoff_undone(c);
-}
-
-/* RFC 3522: the acknowledgment that first moves snd_una echoes a timestamp older than the first retransmission's. */
-static bool eifel(const struct tcp_conn *c, const struct tcp_segment *s)
-{
-	const struct flight *f = c->flight;
-
-	return c->ts_on && s->has & SEG_HAS_TS && f->resent_any && seq_gt(c->snd_una, f->episode) && seq_lt(s->tsecr, f->resent_tsval);
-}
-
-/* RFC 2883 and 3708: everything that was sent again had arrived before. */
-static bool all_needless(struct tcp_conn *c, const struct flight_news *news)
-{
-	struct flight *f = c->flight;
-	uint32_t n = news->dsack_end - news->dsack_start;
-
-	if (!news->dsack || !f->resent_any || !seq_lt(news->dsack_start, news->dsack_end) ||
-	    seq_lt(news->dsack_start, f->episode) || n > f->resent)
-		return false;
-	f->resent -= n;
-	return f->resent == 0;
-}
-
-/* RFC 5682 3.1: after a timeout, something that was sent only once arrives only now: it was late, not lost. Not where a recovery ran
- * already (step 1): that one's loss was real. */
-static bool late(const struct tcp_conn *c, const struct flight_news *news)
-{
-	return c->phase == LOSS_TIMEOUT && c->flight->timeout_first && news->original;
-}
-
-static bool needless(struct tcp_conn *c, const struct tcp_segment *s, const struct flight_news *news)
-{
-	if (!c->flight || !c->flight->may_undo || c->phase == LOSS_OPEN)
-		return false;
-	return eifel(c, s) || all_needless(c, news) || late(c, news);
 }
 
 /* ---- the steps ---- */
@@ -144,23 +94,39 @@ static void end_episode(struct tcp_conn *c)
 		c->phase = LOSS_OPEN;
 }
 
+/* RFC 6582 3.2 step 3, for peers without SACK: an acknowledgment of a part shows the next hole. */
+static void next_hole(struct tcp_conn *c, uint32_t moved)
+{
+	if (moved == 0 || !c->flight)
+		return;
+	c->dupacks = 0;
+	if (c->phase == LOSS_RECOVERY)
+		flight_first_lost(c, c->snd_mss);
+	else
+		c->flight->guessed = 0;    /* it was reordering */
+}
+
 static void act(struct tcp_conn *c, const struct flight_news *news, const struct loss_told *told)
 {
 	if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0) {
 		enter(c, news);
-		reduce(c, news, false);
+		reduce(c, news, 0, told->lost > 0);
 	} else if (c->phase == LOSS_RECOVERY && c->flight) {
-		reduce(c, news, told->acked > 0 && !told->ends && told->lost == 0);
+		reduce(c, news, told->ends ? 0 : told->acked, told->lost > 0);
 	}
 	loss_tell(c, told);
 }
 
-/* How much RACK takes for lost now. */
-static uint32_t detect(struct tcp_conn *c, const struct flight_news *news)
+/* How much is taken for lost now. */
+static uint32_t detect(struct tcp_conn *c, const struct flight_news *news, uint32_t moved)
 {
 	uint32_t before = c->flight ? c->flight->lost : 0;
 
-	return rack_detect(c, news) ? c->flight->lost - before : 0;
+	if (c->sack_on)
+		rack_detect(c, news);
+	else
+		next_hole(c, moved);
+	return c->flight && c->flight->lost > before ? c->flight->lost - before : 0;
 }
 
 /* RFC 2018 8: acknowledged up to where SACKed data begins, and not beyond. Unless the next acknowledgment is only late, the peer has
@@ -181,6 +147,7 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 		.in_flight = news->in_flight,
 		.rtt = news->rtt ? news->rtt : rtt,
 	};
+	bool undone;
 
 	if (!c->flight && c->phase == LOSS_OPEN && !c->probe_out && !news->dsack) {
 		/* What arrived had left together, and nothing was amiss: nearly always. */
@@ -189,19 +156,43 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 		rack_schedule_probe(c);
 		return;
 	}
-	if (needless(c, s, news))
-		undo(c);
+	undone = undo_check(c, s, news, moved);
 	told.ends = c->phase != LOSS_OPEN && seq_geq(c->snd_una, c->recover);
 	if (told.ends)
 		end_episode(c);
-	told.lost = detect(c, news);
+	told.lost = detect(c, news, moved);
+	/* Nor does it grow while two segments try whether a timeout was needless. */
+	told.ends |= undone || (c->flight && c->flight->frto == FRTO_SECOND);
 	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
 		c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
 		c->cc.ops->on_recovered(&c->cc, c->stack->now);
 	}
 	act(c, news, &told);
+	flight_settle(c);
 	rack_schedule_probe(c);
 	suspect_reneging(c);
+	conn_ready(c);
+}
+
+void recovery_duplicate(struct tcp_conn *c)
+{
+	struct flight_news news = { .in_flight = flight_pipe(c) };
+	struct loss_told told = { .in_flight = news.in_flight };
+
+	if (c->phase == LOSS_TIMEOUT) {
+		undo_duplicate(c);
+		return;
+	}
+	/* RFC 6582 3.2: duplicates that a timeout's own retransmissions provoke say nothing. */
+	if (c->phase == LOSS_OPEN && !seq_gt(c->snd_una - 1, c->recover))
+		return;
+	/* A segment has left, which is all that is known: that is limited transmit (RFC 3042), and PRR's measure. */
+	told.delivered = news.sacked = flight_guess(c, c->snd_mss);
+	if (c->phase == LOSS_OPEN && ++c->dupacks >= DUPLICATES) {
+		flight_first_lost(c, c->snd_mss);
+		told.lost = c->flight->lost;
+	}
+	act(c, &news, &told);
 	conn_ready(c);
 }
 
@@ -210,7 +201,7 @@ void recovery_reorder_expired(struct tcp_conn *c)
 	const struct flight_news news = { .in_flight = flight_pipe(c) };
 	struct loss_told told = { .in_flight = news.in_flight };
 
-	told.lost = detect(c, &news);
+	told.lost = detect(c, &news, 0);
 	if (told.lost > 0)
 		act(c, &news, &told);
 	conn_ready(c);
@@ -218,17 +209,20 @@ void recovery_reorder_expired(struct tcp_conn *c)
 
 void recovery_before_timeout(struct tcp_conn *c)
 {
-	if (c->phase == LOSS_OPEN) {
-		remember(c);
-		c->flight->timeout_first = true;
-	}
+	bool frto = c->phase == LOSS_OPEN || (c->phase == LOSS_TIMEOUT && c->flight->frto != FRTO_OFF);
+
+	if (c->phase == LOSS_OPEN)
+		undo_remember(c, true);
+	c->flight->frto = frto && !c->sack_on ? FRTO_FIRST : FRTO_OFF;
 }
 
 void recovery_timeout(struct tcp_conn *c)
 {
-	if (flight_first_is_sacked(c)) {
+	if (!c->sack_on) {
+		flight_all_lost(c, c->snd_nxt);
+	} else if (flight_first_is_sacked(c)) {
 		flight_renege(c);
-		flight_all_lost(c);
+		flight_all_lost(c, c->snd_nxt);
 	} else {
 		rack_timeout(c);
 	}

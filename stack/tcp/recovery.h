@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Recovery by the scoreboard, for connections with SACK (the others: loss.c). RFC 8985 says what is lost, RFC 9937 (PRR) how fast it is sent
- * again, RFC 3522, 4015, 5682 and D-SACKs when it was all needless. */
+/* Recovery by the scoreboard. RFC 8985 says what is lost, for peers without SACK RFC 5681 3.2 and 6582; RFC 9937 (PRR) how fast it is sent
+ * again. */
 #ifndef LIGHT_TCP_RECOVERY_H
 #define LIGHT_TCP_RECOVERY_H
 
@@ -10,6 +10,8 @@
 void recovery_take(struct tcp_conn *, const struct tcp_segment *, struct flight_news *);
 /* ... after it has moved by `moved`: what that means. rtt as sent_acked gave it. */
 void recovery_ack(struct tcp_conn *, const struct tcp_segment *, const struct flight_news *, uint32_t moved, nsec rtt);
+/* Without SACK: a duplicate acknowledgment as RFC 5681 2 defines it. */
+void recovery_duplicate(struct tcp_conn *);
 /* The timer expired: what has to be kept for undoing it, before the window is changed; and after, what it means
  * for the scoreboard. */
 void recovery_before_timeout(struct tcp_conn *);

@@ -16,10 +16,17 @@ void rtt_start(struct rtt *r, const struct tcp_settings *settings)
 	r->min = NSEC_NEVER;
 }
 
+static void set_rto(struct rtt *r, const struct tcp_settings *settings)
+{
+	nsec term = 4 * r->rttvar;
+
+	if (term < settings->clock_granularity)
+		term = settings->clock_granularity;
+	r->rto = clamp(r->srtt + term, settings->rto_min, settings->rto_max);
+}
+
 void rtt_sample(struct rtt *r, const struct tcp_settings *settings, nsec sample)
 {
-	nsec term;
-
 	if (sample == 0)
 		sample = 1;
 	if (sample < r->min)
@@ -34,10 +41,18 @@ void rtt_sample(struct rtt *r, const struct tcp_settings *settings, nsec sample)
 		r->rttvar = r->rttvar - r->rttvar / 4 + error / 4;
 		r->srtt = r->srtt - r->srtt / 8 + sample / 8;
 	}
-	term = 4 * r->rttvar;
-	if (term < settings->clock_granularity)
-		term = settings->clock_granularity;
-	r->rto = clamp(r->srtt + term, settings->rto_min, settings->rto_max);
+	set_rto(r, settings);
+}
+
+void rtt_resume(struct rtt *r, const struct tcp_settings *settings, nsec sample)
+{
+	if (sample < r->min)
+		r->min = sample;
+	if (r->srtt < sample)
+		r->srtt = sample;
+	if (r->rttvar < sample / 2)
+		r->rttvar = sample / 2;
+	set_rto(r, settings);
 }
 
 nsec rtt_backed_off(const struct rtt *r, const struct tcp_settings *settings, unsigned backoff)

@@ -255,7 +255,7 @@ static void send_burst(struct tcp_conn *c)
 		sent += plan.len + 1;
 	}
 	c->push_small = false;
-	if (sent > 0 && c->sack_on)
+	if (sent > 0)
 		rack_schedule_probe(c);
 	if (d == SEND_IT)
 		conn_ready(c);
@@ -277,25 +277,6 @@ void send_turn(struct tcp_conn *c)
 	}
 	if (c->ack_now)
 		output_ack(c);
-}
-
-void send_retransmit(struct tcp_conn *c)
-{
-	uint32_t end = conn_send_end(c), seq = c->snd_una;
-	uint32_t n = seq_lt(seq, end) ? end - seq : 0;
-	uint32_t out = c->snd_max - seq;
-	bool fin;
-
-	if (n > out)
-		n = out;
-	if (n > c->snd_mss)
-		n = c->snd_mss;
-	fin = c->fin_wanted && seq + n == end && seq_gt(c->snd_max, end);
-	if (n == 0 && !fin)
-		return;
-	if (!output_data(c, seq, n, (uint8_t)((fin ? SEG_FIN : 0) | (seq + n == end ? SEG_PSH : 0))))
-		return;
-	sent_segment(c, seq, seq + n + fin);
 }
 
 bool send_one_new(struct tcp_conn *c)

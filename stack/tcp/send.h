@@ -7,8 +7,6 @@
 
 /* Sends all that may go, at most a burst, then the ACK if one is still owed. The connection stays ready if more is left. */
 void send_turn(struct tcp_conn *);
-/* One segment from snd_una on, again, whatever the windows say; snd_nxt stays. */
-void send_retransmit(struct tcp_conn *);
 /* The probe timer expired. False: the connection was given up. */
 bool send_probe(struct tcp_conn *);
 

@@ -55,7 +55,7 @@ void sent_segment(struct tcp_conn *c, uint32_t seq, uint32_t end)
 		c->timed_at = c->stack->now;
 	}
 	c->snd_max = seq_max(c->snd_max, end);
-	if (c->sack_on && seq == c->snd_nxt && c->snd_wnd > 0)
+	if (seq == c->snd_nxt && c->snd_wnd > 0)
 		flight_sent(c, seq, end, resent);
 }
 
@@ -76,11 +76,17 @@ void sent_again(struct tcp_conn *c, struct record *r)
 
 nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
 {
+	bool timed = c->timed;
 	nsec rtt = sample(c, s);
 	uint32_t bytes_end = seq_min(s->ack, conn_send_end(c));
 
 	if (rtt) {
-		rtt_sample(&c->rtt, settings_of(c), rtt);
+		if (c->rtt_resume && timed) {
+			rtt_resume(&c->rtt, settings_of(c), rtt);
+			c->rtt_resume = false;
+		} else {
+			rtt_sample(&c->rtt, settings_of(c), rtt);
+		}
 		c->backoff = 0;
 		c->probe_unmeasured = false;
 	}

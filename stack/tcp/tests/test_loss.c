@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tcp/flight.h"
+
 #define MSS 1000
 
 static uint8_t bytes[16384];
@@ -66,14 +68,12 @@ static void three_duplicates_repair_one_loss(void **state)
 	assert_string_equal(sent(h, p.ack), "0");
 	/* FlightSize without what limited transmit added. */
 	assert_int_equal(c->cc.ssthresh, 5 * MSS);
-	assert_int_equal(c->cc.cwnd + (uint32_t)c->inflation, 8 * MSS);
+	assert_int_equal(c->cc.cwnd, 9 * MSS);  /* eight in flight, and the retransmission (RFC 9937) */
 	assert_int_equal(c->phase, LOSS_RECOVERY);
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 4; i++)           /* one for two that have left (RFC 9937) */
 		ack(h, &p, 0);
-	assert_string_equal(sent(h, p.ack), "");
-	ack(h, &p, 0);
-	assert_string_equal(sent(h, p.ack), "12"); /* 8 + 5 segments: the thirteenth fits */
-	ack(h, &p, 13);
+	assert_string_equal(sent(h, p.ack), "12 13");
+	ack(h, &p, 14);
 	assert_int_equal(c->phase, LOSS_OPEN);
 	assert_in_range(c->cc.cwnd, MSS, 5 * MSS);
 	assert_int_equal(c->retransmitted_total, 1);
@@ -263,6 +263,159 @@ static void idleness_shrinks_the_window_again(void **state)
 	harness_host_free(h);
 }
 
+/* A timeout of ten segments with more queued, and what was sent for it. */
+static ep_id time_out(struct harness_host *h, struct harness_peer *p, uint32_t segments)
+{
+	ep_id id = open_and_send(h, p, segments);
+
+	assert_string_equal(sent(h, p->ack), "0 1 2 3 4 5 6 7 8 9");
+	harness_pass(h, harness_conn(h, id)->rtt.rto + NSEC_PER_MSEC);
+	assert_string_equal(sent(h, p->ack), "0");
+	return id;
+}
+
+/* covers: 5682-2.1-step1 5682-2.1-step2b 5682-2.1-step3b 4015-3.1-resume 4015-3.1-reverse 5682-4-resp */
+static void a_delay_is_no_loss_and_costs_one_retransmission(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	ep_id id = time_out(h, &p, 16);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "10 11");
+	ack(h, &p, 2);
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 1);
+	assert_int_equal(c->phase, LOSS_OPEN);
+	assert_int_equal(c->cc.cwnd, 10 * MSS);         /* ten in flight and one that arrived, but never more than before */
+	assert_int_equal(c->cc.ssthresh, CC_SSTHRESH_MAX);
+	for (unsigned i = 3; i <= 10; i++)
+		ack(h, &p, i);
+	assert_string_equal(sent(h, p.ack), "12 13 14 15");
+	ack(h, &p, 16);
+	assert_int_equal(c->retransmitted_total, 1);
+	harness_host_free(h);
+}
+
+/* covers: 4015-3.1-reverse */
+static void a_stretch_acknowledgment_after_a_delay_draws_no_burst(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	ep_id id = time_out(h, &p, 16);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "10 11");
+	ack(h, &p, 8);
+	assert_int_equal(c->cc.cwnd, 10 * MSS);         /* 4 + min(7, 10), and not more than before */
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 1);
+	harness_host_free(h);
+}
+
+/* covers: 5682-2.1-step2a */
+static void a_duplicate_after_a_timeout_means_loss(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	ep_id id = time_out(h, &p, 16);
+
+	(void)state;
+	ack(h, &p, 0);
+	assert_string_equal(sent(h, p.ack), "");
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "1 2");
+	ack(h, &p, 3);
+	assert_string_equal(sent(h, p.ack), "3 4 5");   /* slow start over what is lost */
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 0);
+	assert_int_equal(harness_conn(h, id)->phase, LOSS_TIMEOUT);
+	harness_host_free(h);
+}
+
+/* covers: 5682-2.1-step2a */
+static void half_of_the_retransmission_says_nothing(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+
+	(void)state;
+	time_out(h, &p, 16);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack + MSS / 2 });
+	assert_string_equal(sent(h, p.ack), "1");
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 0);
+	harness_host_free(h);
+}
+
+/* covers: 5682-2.1-step3a */
+static void a_duplicate_of_the_new_segments_means_loss(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	ep_id id = time_out(h, &p, 16);
+
+	(void)state;
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "10 11");
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "1");       /* two new ones are out, and cwnd is three */
+	assert_int_equal(harness_conn(h, id)->cc.cwnd, 3 * MSS);
+	ack(h, &p, 2);
+	assert_string_equal(sent(h, p.ack), "2 3");
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 0);
+	harness_host_free(h);
+}
+
+/* covers: 5682-2.1-nonew */
+static void without_new_data_a_timeout_is_an_ordinary_one(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+
+	(void)state;
+	time_out(h, &p, 10);
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "1 2");
+	ack(h, &p, 2);
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 0);
+	harness_host_free(h);
+}
+
+/* covers: 5682-2.1-step1 */
+static void a_second_timeout_begins_the_test_again(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	ep_id id = time_out(h, &p, 16);
+
+	(void)state;
+	harness_pass(h, 2 * harness_conn(h, id)->rtt.rto + NSEC_PER_MSEC);
+	assert_string_equal(sent(h, p.ack), "0");
+	ack(h, &p, 1);
+	assert_string_equal(sent(h, p.ack), "10 11");
+	ack(h, &p, 2);
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 1);
+	harness_host_free(h);
+}
+
+/* RFC 9937 6.2: a peer that invents duplicates. */
+static void invented_duplicates_release_no_more_than_was_out(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	ep_id id = open_and_send(h, &p, 16);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	for (unsigned i = 0; i < 200; i++)
+		ack(h, &p, 0);
+	assert_true(c->snd_nxt - c->snd_una <= 16 * MSS);
+	assert_true(c->flight->prr_out <= 10 * MSS);
+	assert_true(c->cc.cwnd <= 10 * MSS);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +428,14 @@ int main(void)
 		cmocka_unit_test(r2_gives_up),
 		cmocka_unit_test(the_user_timeout_gives_up_sooner),
 		cmocka_unit_test(idleness_shrinks_the_window_again),
+		cmocka_unit_test(a_delay_is_no_loss_and_costs_one_retransmission),
+		cmocka_unit_test(a_stretch_acknowledgment_after_a_delay_draws_no_burst),
+		cmocka_unit_test(a_duplicate_after_a_timeout_means_loss),
+		cmocka_unit_test(half_of_the_retransmission_says_nothing),
+		cmocka_unit_test(a_duplicate_of_the_new_segments_means_loss),
+		cmocka_unit_test(without_new_data_a_timeout_is_an_ordinary_one),
+		cmocka_unit_test(a_second_timeout_begins_the_test_again),
+		cmocka_unit_test(invented_duplicates_release_no_more_than_was_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
