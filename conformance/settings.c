@@ -24,7 +24,7 @@ static const struct field fields[] = {
 	FIELD(syn_ack_retries, U32), FIELD(retries_1, U32), FIELD(retries_2, U32),
 	FIELD(orphan_retries, U32), FIELD(initial_window, U32), FIELD(receive_buffer_initial, U32),
 	FIELD(receive_buffer_max, U32), FIELD(send_buffer_initial, U32), FIELD(send_buffer_max, U32),
-	FIELD(max_half_open, U32), FIELD(max_time_wait, U32), FIELD(syn_cookies, U8), FIELD(fastopen, U8), FIELD(window_scaling, BOOLEAN),
+	FIELD(max_half_open, U32), FIELD(max_time_wait, U32), FIELD(syn_cookies, U32), FIELD(fastopen, U32), FIELD(window_scaling, BOOLEAN),
 	FIELD(timestamps, BOOLEAN), FIELD(sack, BOOLEAN), FIELD(close_unread_resets, BOOLEAN),
 	{ "max_endpoints", U32, offsetof(struct stack_config, max_endpoints) },
 	{ "max_fragments", U32, offsetof(struct stack_config, max_fragments) },

@@ -130,8 +130,9 @@ static int connect_stream(struct session *s, const struct request *q, const stru
 	l->active = true;
 	rc = ep_connect(stack_of(s), l->ep, to);
 	if (rc == 0 || rc == -EINPROGRESS) {
+		/* 0: Fast Open waits for bytes, which may be written at once. */
 		line_names(s->family, q->line);
-		line_set_state(s->family, q->line, LINE_BOUND | LINE_CONNECTING,
+		line_set_state(s->family, q->line, LINE_BOUND | (rc == 0 ? LINE_CONNECTED : LINE_CONNECTING),
 			LINE_HANGUP | LINE_READ_CLOSED | LINE_WRITE_CLOSED);
 	} else if (rc != -EALREADY && rc != -EISCONN) {
 		line_set_error(s->family, q->line, -rc);

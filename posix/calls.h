@@ -23,6 +23,8 @@ long light_bind(struct socket *, int fd, const struct sockaddr *, socklen_t);
 long light_listen(struct socket *, int fd, int backlog);
 long light_accept(struct socket *, struct sockaddr *, socklen_t *, int flags);
 long light_connect(struct socket *, int fd, const struct sockaddr *, socklen_t);
+/* MSG_FASTOPEN (tcp(7)): 0: bytes may be sent, as the first with the SYN if there is a cookie for the peer. */
+long light_connect_to_send(struct socket *, int fd, const struct sockaddr *, socklen_t, bool nonblocking);
 long light_shutdown(struct socket *, int how);
 long light_getsockname(struct socket *, struct sockaddr *, socklen_t *);
 long light_getpeername(struct socket *, struct sockaddr *, socklen_t *);

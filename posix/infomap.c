@@ -32,7 +32,7 @@ static void fill_state(const struct ep_info *i, struct infomap_tcp *t)
 	t->probes = i->probes;
 	t->backoff = i->backoff;
 	t->options = (uint8_t)((i->timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (i->sack ? TCPI_OPT_SACK : 0) |
-			       (i->window_scaling ? TCPI_OPT_WSCALE : 0));
+			       (i->window_scaling ? TCPI_OPT_WSCALE : 0) | (i->syn_data ? TCPI_OPT_SYN_DATA : 0));
 	t->scales = (uint8_t)((i->send_scale & 15) | (i->receive_scale & 15) << 4);
 	t->pmtu = i->path_mtu;
 	t->rto = usec(i->rto);

@@ -41,6 +41,7 @@ struct socket {
 	bool more;                        /* corked by MSG_MORE */
 	uint8_t wants;                    /* WANT_* of optmap.h: control messages wanted with each datagram */
 	_Atomic bool connecting;          /* the program has not yet heard how its connect ended */
+	bool fastopen_connect;            /* TCP_FASTOPEN_CONNECT: connect need not wait if there is a cookie for the peer */
 	bool async;
 	int owner_pid;
 };

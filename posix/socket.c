@@ -224,6 +224,18 @@ static long wait_connected(struct socket *s)
 	return error;
 }
 
+/* With a cookie for the peer nothing is sent yet, and the program may write at once (RFC 7413): it is there with the daemon's
+ * answer to whatever is asked next. */
+static long connect_fast(struct socket *s, bool nonblocking)
+{
+	int64_t unused;
+	int error = client_get(light_session, s->line, EP_FASTOPEN_CONNECT, &unused);
+
+	if (error == 0)
+		error = connect_outcome(s);
+	return error != -EINPROGRESS || nonblocking ? error : wait_connected(s);
+}
+
 static long connect_stream(struct socket *s, const struct ep_name *to)
 {
 	uint32_t state = state_of(s);
@@ -241,7 +253,36 @@ static long connect_stream(struct socket *s, const struct ep_name *to)
 	if (error != -EINPROGRESS)
 		return error;
 	s->connecting = true;
+	if (s->fastopen_connect)
+		return connect_fast(s, s->nonblocking);
 	return s->nonblocking ? -EINPROGRESS : wait_connected(s);
+}
+
+long light_connect_to_send(struct socket *s, int fd, const struct sockaddr *a, socklen_t length, bool nonblocking)
+{
+	struct ep_name to;
+	int error;
+
+	if (unspecified(a, length))
+		return -EOPNOTSUPP;
+	error = a ? name_from_sockaddr(a, length, &to) : -EINVAL;
+	if (error == 0)
+		error = place_for_peer(s, fd, &to.addr);
+	if (error != 0)
+		return error;
+	if (s->connecting)
+		return -EALREADY;
+	if (state_of(s) & (LINE_CONNECTED | LINE_LISTENING))
+		return -EISCONN;
+	if (ipaddr_is_any(&to.addr))
+		to.addr = ipaddr_from_ip4(htonl(INADDR_LOOPBACK));
+	error = client_set(light_session, s->line, EP_FASTOPEN_CONNECT, 1);
+	if (error == 0)
+		error = client_connect(light_session, s->line, &to);
+	if (error != -EINPROGRESS)
+		return error;
+	s->connecting = true;
+	return connect_fast(s, nonblocking);
 }
 
 long light_connect(struct socket *s, int fd, const struct sockaddr *a, socklen_t length)

@@ -369,6 +369,13 @@ long light_sendmsg(struct socket *s, int fd, const struct msghdr *m, int flags)
 	error = msgmap_read(m, &header);
 	if (error != 0)
 		return error;
+	if (s->type == EP_STREAM && flags & MSG_FASTOPEN) {
+		long connected = light_connect_to_send(s, fd, m->msg_name, m->msg_namelen, nonblocking_now(s, flags));
+
+		if (connected != 0)
+			return connected;
+		flags &= ~MSG_FASTOPEN;
+	}
 	if (s->type == EP_STREAM)
 		return light_send(s, fd, m->msg_iov, (int)m->msg_iovlen, flags);
 	if (m->msg_name && m->msg_namelen > 0) {

@@ -45,6 +45,8 @@ static const struct name names[] = {
 	{ "net.ipv4.tcp_keepalive_probes", COUNT, AT(keep_count), 1, 255 },
 	{ "net.ipv4.tcp_rto_min_us", MICROSECONDS, AT(rto_min), 1, 120000000 },
 	{ "net.ipv4.tcp_rto_max_ms", MILLISECONDS, AT(rto_max), 1000, 120000 },
+	{ "net.ipv4.tcp_syncookies", COUNT, AT(syn_cookies), 0, 2 },
+	{ "net.ipv4.tcp_fastopen", COUNT, AT(fastopen), 0, 3 },
 	{ "net.ipv4.tcp_congestion_control", CONGESTION, AT(cc) },
 };
 

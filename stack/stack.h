@@ -41,8 +41,8 @@ struct tcp_settings {
 	uint32_t send_buffer_initial, send_buffer_max;
 	uint32_t max_half_open;          /* SYN-RECEIVED, all listeners together */
 	uint32_t max_time_wait;
-	uint8_t syn_cookies;             /* enum tcp_cookies; when full: of max_half_open, or of the listener's backlog */
-	uint8_t fastopen;                /* TCP_FASTOPEN_*: what a socket may ask for (RFC 7413); linux: both */
+	uint32_t syn_cookies;            /* enum tcp_cookies; when full: of max_half_open, or of the listener's backlog */
+	uint32_t fastopen;               /* TCP_FASTOPEN_*: what a socket may ask for (RFC 7413); linux: both */
 	bool window_scaling, timestamps, sack;
 	bool close_unread_resets;        /* RST when closed with unread data (RFC 2525 2.17) */
 	const char *cc;                  /* "newreno", ...; NULL: the default */

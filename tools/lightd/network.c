@@ -159,6 +159,7 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
 	config.tcp.syn_cookies = o->syn_cookies;
+	config.tcp.fastopen = o->fastopen;
 	config.tcp.timestamps = config.tcp.timestamps && !o->no_timestamps;
 	config.tcp.sack = config.tcp.sack && !o->no_sack;
 	config.tcp.window_scaling = config.tcp.window_scaling && !o->no_window_scaling;

@@ -139,6 +139,7 @@ struct options {
 	const char *cc;         /* NULL: the stack's default */
 	bool standard_profile;
 	uint8_t syn_cookies;    /* enum tcp_cookies */
+	uint8_t fastopen;       /* TCP_FASTOPEN_* */
 	bool no_timestamps, no_sack, no_window_scaling;
 	uint32_t sockets;       /* most endpoints of one host */
 

@@ -114,17 +114,31 @@ static const char *set_without(struct options *o, const char *text)
 	return NULL;
 }
 
+/* The number of a word. */
+static const char *set_word(uint8_t *to, const char *text, const char *const names[], uint8_t n, const char *allowed)
+{
+	for (uint8_t i = 0; i < n; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*to = i;
+			return NULL;
+		}
+	}
+	return allowed;
+}
+
 static const char *set_syncookies(struct options *o, const char *text)
 {
 	static const char *const names[] = { [TCP_COOKIES_OFF] = "off", [TCP_COOKIES_WHEN_FULL] = "full", [TCP_COOKIES_ALWAYS] = "always" };
 
-	for (uint8_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcmp(text, names[i]) == 0) {
-			o->syn_cookies = i;
-			return NULL;
-		}
-	}
-	return "off, full or always";
+	return set_word(&o->syn_cookies, text, names, sizeof names / sizeof names[0], "off, full or always");
+}
+
+static const char *set_fastopen(struct options *o, const char *text)
+{
+	static const char *const names[] = { "off", [TCP_FASTOPEN_CLIENT] = "client", [TCP_FASTOPEN_SERVER] = "server",
+		[TCP_FASTOPEN_CLIENT | TCP_FASTOPEN_SERVER] = "both" };
+
+	return set_word(&o->fastopen, text, names, sizeof names / sizeof names[0], "off, client, server or both");
 }
 
 static const char *set_sockets(struct options *o, const char *text)
@@ -152,6 +166,8 @@ const struct setting settings_daemon[] = {
 	  "TCP options neither offered nor accepted: timestamps, sack, window-scaling (default none)", set_without },
 	{ "tcp-syncookies", "", "tcp-syncookies", "off|full|always", 6, false,
 	  "Answer SYNs by cookies never, where a listener's backlog is full of half-open connections (default), or always", set_syncookies },
+	{ "tcp-fastopen", "", "tcp-fastopen", "off|client|server|both", 6, false,
+	  "As what programs may use TCP Fast Open, if they ask for it (default both)", set_fastopen },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
 	{ 0 },
 };

@@ -66,6 +66,7 @@ TOP = [
     ('cc = "%s"', ["newreno"], ["nosuch", ""]),
     ('profile = "%s"', ["linux", "standard"], ["windows"]),
     ('tcp-without = "%s"', ["timestamps", "sack,window-scaling"], ["", "mss", "sack timestamps"]),
+    ('tcp-fastopen = "%s"', ["off", "client", "server", "both"], ["on", "3"]),
     ('tcp-syncookies = "%s"', ["off", "full", "always"], ["on", "1"]),
     ("verbose = %s", ["true", "false"], ['"yes"', "1"]),
     ("max-sockets = %s", ["16", "262144"], ["15", "4000001"]),
