@@ -12,6 +12,7 @@ static int connect_error(int fd)
 	return error;
 }
 
+/* covers: sock-connect-block */
 TEST(blocking_connect_and_accept)
 {
 	struct sockaddr_in name, peer;
@@ -52,6 +53,7 @@ TEST(names_are_cut_to_the_room)
 	FAILS(ENOTCONN, getpeername(l, (struct sockaddr *)&name, &n));
 }
 
+/* covers: sock-connect-block */
 TEST(refused)
 {
 	struct sockaddr_in name = closed_port(SOCK_STREAM);
@@ -187,6 +189,7 @@ TEST(listener_rebinds_after_connections)
 	CHECK(tcp_connect(&name) >= 0);
 }
 
+/* covers: sock-accept4 */
 TEST(accept_flags)
 {
 	struct sockaddr_in name;
@@ -211,6 +214,7 @@ TEST(accept_flags)
 	close(c);
 }
 
+/* covers: sock-rcvtimeo */
 TEST(accept_with_a_timeout)
 {
 	struct timeval t = { 0, 50000 };
@@ -254,6 +258,7 @@ TEST(closed_before_accept)
 	EQUAL(0, recv(s, (char[1]){ 0 }, 1, 0));
 }
 
+/* covers: sock-close-listen-q */
 TEST(listener_closed_resets_those_waiting)
 {
 	struct sockaddr_in name;
@@ -317,6 +322,7 @@ TEST(accept_sleeps_until_someone_comes)
 	pthread_join(t, NULL);
 }
 
+/* covers: sock-eintr */
 TEST(accept_is_interrupted)
 {
 	int l = tcp_listen(NULL);

@@ -32,6 +32,7 @@ TEST(close_and_closed)
 	EQUAL(0, recv(p[1], (char[1]){ 0 }, 1, 0));
 }
 
+/* covers: sock-close-dup */
 TEST(duplicates_are_one_connection)
 {
 	int p[2], a, b, c, d;

@@ -135,6 +135,7 @@ TEST(kept_when_a_port_is_bound_after_they_were_asked)
 	}
 }
 
+/* covers: sock-so-type sock-acceptconn */
 TEST(what_a_socket_is)
 {
 	struct sockaddr_in name;
@@ -221,6 +222,7 @@ static void is_congestion(int s, const char *wanted)
 	CHECK(strcmp(name, wanted) == 0 || (strcmp(wanted, "reno") == 0 && strcmp(name, "newreno") == 0));
 }
 
+/* covers: sock-tcp-congestion */
 TEST(congestion_control_is_chosen_for_each_socket)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), p[2];
@@ -232,10 +234,13 @@ TEST(congestion_control_is_chosen_for_each_socket)
 	tcp_pair(p);
 	EQUAL(0, setsockopt(p[0], IPPROTO_TCP, TCP_CONGESTION, "cubic", 5));
 	is_congestion(p[0], "cubic");
+	SEND(p[0], "goes on");
+	expect_text(p[1], "goes on");
 	EQUAL(0, setsockopt(p[0], IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
 	is_congestion(p[0], "reno");
 }
 
+/* covers: sock-opt-errors */
 TEST(errors)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0), value = 1;

@@ -4,6 +4,7 @@
 
 #include <sys/sendfile.h>
 
+/* covers: sock-recv-zero sock-send-zero */
 TEST(every_call_moves_bytes)
 {
 	struct iovec two[2] = { { .iov_base = (char[]){ "ab" }, .iov_len = 2 }, { .iov_base = (char[]){ "cd" }, .iov_len = 2 } };
@@ -52,6 +53,7 @@ TEST(many_messages_in_one_call)
 	expect_text(p[1], "onetwothree");
 }
 
+/* covers: sock-recv-dontwait */
 TEST(nothing_there_yet)
 {
 	int p[2];
@@ -75,6 +77,7 @@ TEST(full_is_eagain)
 	FAILS(EAGAIN, write(p[0], "x", 1));
 }
 
+/* covers: sock-recv-peek sock-recv-waitall */
 TEST(peek_and_waitall)
 {
 	char bytes[16] = "";
@@ -209,6 +212,7 @@ TEST(not_connected)
 	FAILS(ENOTCONN, recv(tcp_listen(NULL), (char[1]){ 0 }, 1, 0));
 }
 
+/* covers: sock-rcvtimeo */
 TEST(receive_timeout)
 {
 	struct timeval t = { 0, 60000 }, got;
@@ -241,6 +245,7 @@ TEST(send_timeout)
 	EQUAL(EAGAIN, errno);
 }
 
+/* covers: sock-eintr */
 TEST(receive_is_interrupted_or_restarted)
 {
 	struct timeval t = { 5, 0 };

@@ -158,6 +158,7 @@ static void *accept_one(void *argument)
 	return NULL;
 }
 
+/* covers: sock-thread-wake */
 TEST(several_threads_accept)
 {
 	enum { MANY = 6 };
@@ -219,6 +220,7 @@ static void *accept_error(void *argument)
 }
 
 /* The listener is one no more; those who waited in it are reset. */
+/* covers: sock-listen-shutdown */
 TEST(shutdown_wakes_another_threads_accept)
 {
 	struct sockaddr_in name;

@@ -65,6 +65,7 @@ TEST(fresh_datagram_is_out)
 	expect_none(e, 0);
 }
 
+/* covers: sock-epoll-lt */
 TEST(level_repeats_until_read)
 {
 	int e = epoll_new(), p[2];
@@ -95,6 +96,7 @@ TEST(level_writable_at_once)
 	expect(e, p[0], EPOLLIN | EPOLLOUT);
 }
 
+/* covers: sock-epoll-et-in */
 TEST(edge_reports_each_arrival_once)
 {
 	int e = epoll_new(), p[2];
@@ -113,6 +115,7 @@ TEST(edge_reports_each_arrival_once)
 	expect(e, p[1], EPOLLIN);
 }
 
+/* covers: sock-epoll-et-mod */
 TEST(edge_add_and_modify_look_once)
 {
 	int e = epoll_new(), p[2];
@@ -131,6 +134,7 @@ TEST(edge_add_and_modify_look_once)
 	expect_none(e, SHORT);
 }
 
+/* covers: sock-epoll-et-out */
 TEST(edge_writable_after_full)
 {
 	static char sink[1 << 20];
@@ -150,6 +154,7 @@ TEST(edge_writable_after_full)
 	expect(e, p[0], EPOLLOUT);
 }
 
+/* covers: sock-epoll-oneshot */
 TEST(oneshot_is_silent_until_modified)
 {
 	int e = epoll_new(), p[2];
@@ -170,6 +175,7 @@ TEST(oneshot_is_silent_until_modified)
 	EQUAL(2, recv(p[1], (char[8]){ 0 }, 8, 0));
 }
 
+/* covers: sock-epoll-rdhup */
 TEST(read_hangup_and_hangup)
 {
 	int e = epoll_new(), p[2];
@@ -186,6 +192,7 @@ TEST(read_hangup_and_hangup)
 	expect(e, p[1], EPOLLHUP);
 }
 
+/* covers: sock-epoll-hup-err */
 TEST(reset_is_error_and_hangup)
 {
 	struct linger now = { .l_onoff = 1 };
@@ -200,6 +207,7 @@ TEST(reset_is_error_and_hangup)
 	expect(e, p[1], EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP);
 }
 
+/* covers: sock-epoll-et-out */
 TEST(connect_ends_in_out)
 {
 	struct sockaddr_in name;
@@ -269,6 +277,7 @@ TEST(urgent_is_pri)
 	expect_none(e, SHORT);
 }
 
+/* covers: sock-epoll-errs */
 TEST(errors_of_ctl)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -318,6 +327,7 @@ TEST(errors_of_wait)
 	FAILS(EINVAL, epoll_create1(12345));
 }
 
+/* covers: sock-epoll-close */
 TEST(dup_keeps_a_closed_number_alive)
 {
 	int e = epoll_new(), p[2], copy, number;
@@ -354,6 +364,7 @@ TEST(two_numbers_of_one_socket)
 	expect(e, copy, EPOLLIN);
 }
 
+/* covers: sock-epoll-close */
 TEST(number_used_again)
 {
 	int e = epoll_new(), p[2], q[2];
@@ -387,6 +398,7 @@ TEST(two_sets_of_one_socket)
 	expect(f, p[1], EPOLLIN);
 }
 
+/* covers: sock-epoll-max */
 TEST(many_sockets_all_come_in_turn)
 {
 	enum { MANY = 100 };

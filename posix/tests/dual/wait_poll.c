@@ -151,6 +151,7 @@ TEST(poll_as_a_sleep)
 	CHECK(now_ms() - start >= 49);
 }
 
+/* covers: sock-eintr */
 TEST(poll_is_interrupted)
 {
 	int p[2], pipes[2];
@@ -218,6 +219,7 @@ TEST(many_descriptors)
 	}
 }
 
+/* covers: sock-select */
 TEST(select_kinds)
 {
 	struct timeval t;
@@ -270,6 +272,7 @@ TEST(select_sleeps_and_leaves_the_rest_of_the_time)
 	pthread_join(thread, NULL);
 }
 
+/* covers: sock-select */
 TEST(select_exceptional_is_urgent)
 {
 	int p[2];
@@ -284,6 +287,7 @@ TEST(select_exceptional_is_urgent)
 }
 
 /* A hang-up is readable and, without an error, neither writable nor exceptional. */
+/* covers: sock-select */
 TEST(select_after_the_end)
 {
 	int p[2];
