@@ -67,7 +67,10 @@ int64_t ep_send(struct stack *s, ep_id id, const void *bytes, uint32_t n)
 		return -EPIPE;
 	if (!ep->peer.port)
 		return -ENOTCONN;
-	if (bytering_room(&ep->send) < n && ep_lend(s, ep, EP_SEND, bytering_used(&ep->send) + n))
+	/* Also where there would be room, but too little to be writable again: nothing else asks for more, and so much would be all that
+	 * is ever in flight. */
+	if ((bytering_room(&ep->send) < n || (!(ready & EP_WRITABLE) && bytering_used(&ep->send) > bytering_room(&ep->send)))
+	    && ep_lend(s, ep, EP_SEND, bytering_capacity(&ep->send) + n))
 		ready = ep->ops->ready(s, ep);
 	if (!(ready & EP_WRITABLE))
 		return -EAGAIN;

@@ -56,6 +56,10 @@ static void undo(struct tcp_conn *c, uint32_t moved)
 	}
 	f->may_undo = false;
 	f->frto = FRTO_OFF;
+	/* What was taken for lost came late, and RFC 8985 6.2 step 3 cannot see that once it was sent again: without this, a path that reorders
+	 * now and then would have every late segment sent twice for ever. */
+	if (c->phase == LOSS_RECOVERY)
+		c->reordering_seen = true;
 	c->phase = LOSS_OPEN;
 	timers_backoff_undone(c);
 }
