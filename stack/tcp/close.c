@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* RFC 9293 3.6 and 3.10.4 (closing), 3.10.7.4 eighth (FIN), 3.6.1 and RFC 6191 (TIME-WAIT); RFC 2525 2.17 (reset when
+/* RFC 9293 3.6 and 3.10.4 (closing), 3.10.7.4 eighth (FIN), 3.6.1, RFC 6191 and RFC 1337 (TIME-WAIT); RFC 2525 2.17 (reset when
  * received bytes are thrown away). */
 #include "close.h"
 
@@ -257,10 +257,8 @@ bool close_time_wait_input(struct stack *s, struct flow *f, const struct tcp_seg
 
 	(void)ip;
 	if (seg->flags & SEG_RST) {
-		/* RFC 5961 3.2: only the exact number ends it. */
+		/* RFC 1337 3, F1: none ends it, or an old duplicate could by way of the reset that our answer draws. */
 		drop_count(s, DROP_TCP_TIME_WAIT);
-		if (seg->seq == t->rcv_nxt)
-			forget(s, t);
 		return false;
 	}
 	if (seg->flags & SEG_SYN && !(seg->flags & SEG_ACK) && syn_is_newer(t, seg)) {
