@@ -14,6 +14,31 @@ void rtt_start(struct rtt *r, const struct tcp_settings *settings)
 	r->rttvar = 0;
 	r->rto = settings->rto_initial;
 	r->min = NSEC_NEVER;
+	r->half_min_us = UINT32_MAX;
+	r->half_since_s = 0;
+}
+
+void rtt_age(struct rtt *r, nsec now)
+{
+	uint32_t now_s = (uint32_t)(now / NSEC_PER_SEC);
+
+	if (now_s - r->half_since_s < RTT_MIN_HALF / NSEC_PER_SEC)
+		return;
+	/* The first sample begins the first half. */
+	if (r->half_since_s != 0)
+		r->min = r->half_min_us == UINT32_MAX ? NSEC_NEVER : r->half_min_us * NSEC_PER_USEC;
+	r->half_min_us = UINT32_MAX;
+	r->half_since_s = now_s;
+}
+
+static void take_min(struct rtt *r, nsec sample)
+{
+	nsec us = (sample + NSEC_PER_USEC - 1) / NSEC_PER_USEC;
+
+	if (sample < r->min)
+		r->min = sample;
+	if (us < r->half_min_us)
+		r->half_min_us = (uint32_t)us;
 }
 
 static void set_rto(struct rtt *r, const struct tcp_settings *settings)
@@ -29,8 +54,7 @@ void rtt_sample(struct rtt *r, const struct tcp_settings *settings, nsec sample)
 {
 	if (sample == 0)
 		sample = 1;
-	if (sample < r->min)
-		r->min = sample;
+	take_min(r, sample);
 	if (r->srtt == 0) {
 		r->srtt = sample;
 		r->rttvar = sample / 2;
@@ -46,8 +70,7 @@ void rtt_sample(struct rtt *r, const struct tcp_settings *settings, nsec sample)
 
 void rtt_resume(struct rtt *r, const struct tcp_settings *settings, nsec sample)
 {
-	if (sample < r->min)
-		r->min = sample;
+	take_min(r, sample);
 	if (r->srtt < sample)
 		r->srtt = sample;
 	if (r->rttvar < sample / 2)

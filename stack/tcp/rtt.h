@@ -9,10 +9,16 @@ struct rtt {
 	nsec srtt;    /* 0: no sample yet */
 	nsec rttvar;
 	nsec rto;     /* without backoff, within its bounds */
-	nsec min;     /* the smallest sample; NSEC_NEVER: none */
+	nsec min;     /* the smallest sample of the last minutes; NSEC_NEVER: none */
+	uint32_t half_min_us, half_since_s;  /* the smallest since then (UINT32_MAX: none): what `min` will be */
 };
 
 void rtt_start(struct rtt *, const struct tcp_settings *);
+
+/* Before a sample: `min` forgets what is older than RTT_MIN_HALF and at most twice that (RFC 8985 6.2 step 1: a windowed minimum, since
+ * paths change). */
+#define RTT_MIN_HALF (150 * NSEC_PER_SEC)
+void rtt_age(struct rtt *, nsec now);
 
 /* A measured round trip: RFC 6298 2.2 (the first), 2.3 (later ones). */
 void rtt_sample(struct rtt *, const struct tcp_settings *, nsec sample);

@@ -81,6 +81,7 @@ nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
 	uint32_t bytes_end = seq_min(s->ack, conn_send_end(c));
 
 	if (rtt) {
+		rtt_age(&c->rtt, c->stack->now);
 		if (c->rtt_resume && timed) {
 			rtt_resume(&c->rtt, settings_of(c), rtt);
 			c->rtt_resume = false;

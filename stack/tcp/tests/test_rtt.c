@@ -110,6 +110,36 @@ static void the_least_sample_is_kept(void **state)
 	assert_int_equal(r.min, 1);
 }
 
+static void the_minimum_is_of_the_last_minutes(void **state)
+{
+	struct tcp_settings settings;
+	struct rtt r;
+	nsec now = 1000 * NSEC_PER_SEC, begun;
+
+	(void)state;
+	tcp_settings_linux(&settings);
+	rtt_start(&r, &settings);
+	rtt_sample(&r, &settings, 20 * NSEC_PER_MSEC);
+	for (begun = now; now < begun + RTT_MIN_HALF; now += NSEC_PER_SEC) {
+		rtt_age(&r, now);
+		rtt_sample(&r, &settings, (now == begun ? 30 : 80) * NSEC_PER_MSEC);
+		assert_int_equal(r.min, 20 * NSEC_PER_MSEC);
+	}
+	rtt_age(&r, now);
+	assert_int_equal(r.min, 30 * NSEC_PER_MSEC);
+	for (begun = now; now < begun + RTT_MIN_HALF; now += NSEC_PER_SEC) {
+		rtt_age(&r, now);
+		rtt_sample(&r, &settings, 80 * NSEC_PER_MSEC);
+	}
+	rtt_age(&r, now);
+	assert_int_equal(r.min, 80 * NSEC_PER_MSEC);
+	/* A long silence: nothing is known, until the next sample. */
+	rtt_age(&r, now + RTT_MIN_HALF);
+	assert_int_equal(r.min, NSEC_NEVER);
+	rtt_sample(&r, &settings, 90 * NSEC_PER_MSEC);
+	assert_int_equal(r.min, 90 * NSEC_PER_MSEC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +147,7 @@ int main(void)
 		cmocka_unit_test(the_timeout_doubles_to_its_cap),
 		cmocka_unit_test(linux_floors_the_variance),
 		cmocka_unit_test(the_least_sample_is_kept),
+		cmocka_unit_test(the_minimum_is_of_the_last_minutes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
