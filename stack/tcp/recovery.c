@@ -186,6 +186,9 @@ void recovery_duplicate(struct tcp_conn *c)
 	/* RFC 6582 3.2: duplicates that a timeout's own retransmissions provoke say nothing. */
 	if (c->phase == LOSS_OPEN && !seq_gt(c->snd_una - 1, c->recover))
 		return;
+	/* RFC 5681 3.2 step 4: no more can have left than was out. Who divides its ACKs gets nothing for the others. */
+	if (c->phase == LOSS_RECOVERY && c->flight && c->flight->prr_delivered >= c->flight->prr_from)
+		return;
 	/* A segment has left, which is all that is known: that is limited transmit (RFC 3042), and PRR's measure. */
 	told.delivered = news.sacked = flight_guess(c, c->snd_mss);
 	if (c->phase == LOSS_OPEN && ++c->dupacks >= DUPLICATES) {

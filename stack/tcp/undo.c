@@ -92,15 +92,17 @@ static bool late(const struct tcp_conn *c, const struct flight_news *news)
 	return c->sack_on && c->phase == LOSS_TIMEOUT && c->flight->timeout_first && news->original;
 }
 
-/* New data that the peer's window takes. */
-static bool has_new(const struct tcp_conn *c)
+/* New data that the peer's window takes, as this acknowledgment has it. */
+static bool has_new(const struct tcp_conn *c, const struct tcp_segment *s)
 {
-	return seq_lt(c->snd_nxt, seq_min(conn_send_end(c), c->snd_una + c->snd_wnd));
+	uint32_t window = (uint32_t)s->window << (c->scale_on ? c->snd_scale : 0);
+
+	return seq_lt(c->snd_nxt, seq_min(conn_send_end(c), c->snd_una + window));
 }
 
 /* RFC 5682 2.1, where nothing but the acknowledged number tells. True: the second acknowledgment after the timeout covers what was sent
  * once (3b). The first one lets two new segments go (2b): only what makes no difference to an ordinary recovery is put off. */
-static bool second_advance(struct tcp_conn *c, uint32_t moved)
+static bool second_advance(struct tcp_conn *c, const struct tcp_segment *s, uint32_t moved)
 {
 	struct flight *f = c->flight;
 
@@ -109,7 +111,7 @@ static bool second_advance(struct tcp_conn *c, uint32_t moved)
 	if (f->frto == FRTO_SECOND)
 		return true;
 	f->frto = FRTO_OFF;
-	if (seq_lt(c->snd_una, c->recover) && !flight_first_is_resent(c) && has_new(c)) {
+	if (seq_lt(c->snd_una, c->recover) && !flight_first_is_resent(c) && has_new(c, s)) {
 		flight_none_lost(c);
 		c->cc.cwnd = flight_pipe(c) + 2u * c->snd_mss;
 		f->frto = FRTO_SECOND;
@@ -121,7 +123,7 @@ bool undo_check(struct tcp_conn *c, const struct tcp_segment *s, const struct fl
 {
 	if (!c->flight || !c->flight->may_undo || c->phase == LOSS_OPEN)
 		return false;
-	if (!eifel(c, s) && !all_needless(c, news) && !late(c, news) && !second_advance(c, moved))
+	if (!eifel(c, s) && !all_needless(c, news) && !late(c, news) && !second_advance(c, s, moved))
 		return false;
 	undo(c, moved);
 	return true;
