@@ -157,6 +157,24 @@ def test_the_window_is_small_again_after_sixteen_recoveries(recoveries, window):
     assert waits(f, n) == pytest.approx(window, abs=0.0001)
 
 
+# covers: 8985-6.2-minrtt
+def test_the_least_round_trip_is_that_of_the_last_minutes():
+    """20 ms at first, 80 ms for seven minutes: the window is a quarter of the latter."""
+    f = Flight(10, rtt=0.02)
+    f.wait()
+    reordered(f)
+    f.ack(10)
+    for _ in range(42):
+        f.write(1)
+        f.wait(0.08)
+        f.ack(f.highest())
+        f.wait(10)
+    f.write(6)
+    f.take()
+    f.wait(0.08)
+    assert waits(f, f.una) == pytest.approx(0.02, abs=0.001)
+
+
 # ---- what is lost
 
 # covers: 8985-6.2-loss 8985-4-gran
