@@ -296,9 +296,9 @@ static enum verdict process_data(struct tcp_conn *c, struct arrival *a)
 	case TCP_FIN_WAIT_2:
 		/* SHLD-3: nobody will ever read it. */
 		if (c->ep->closed || c->ep->shut & EP_SHUT_READ) {
-			drop_count(c->stack, DROP_TCP_CLOSED);
-			conn_abort(c, ECONNRESET);
-			return DONE;
+			a->why = DROP_TCP_CLOSED;
+			conn_end(c, ECONNRESET);
+			return RESET;
 		}
 		break;
 	default:

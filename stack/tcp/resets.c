@@ -13,7 +13,7 @@
 struct reset_record {
 	struct flow_key key;
 	nsec since;
-	uint32_t seq;
+	uint32_t seq, ack;
 	uint8_t ttl, tos;
 };
 
@@ -31,7 +31,8 @@ static bool sent(struct stack *s, const struct reset_record *r)
 		.source = r->key.local_port,
 		.destination = r->key.remote_port,
 		.seq = r->seq,
-		.flags = SEG_RST,
+		.ack = r->ack,
+		.flags = SEG_RST | SEG_ACK,     /* RFC 9293 3.10.5 wants no more than RST; Linux's says what was received, too */
 	};
 	uint64_t full = s->drops[DROP_LINK_FULL] + s->drops[DROP_LINK_NO_PACKET];
 
@@ -57,7 +58,7 @@ void resets_send(struct tcp_conn *c, uint32_t seq)
 {
 	struct resets *q = c->stack->tcp->resets;
 	struct reset_record r = {
-		.key = c->flow.key, .since = c->stack->now, .seq = seq, .ttl = c->ep->ttl, .tos = c->ep->tos & 0xfc,
+		.key = c->flow.key, .since = c->stack->now, .seq = seq, .ack = c->rcv_nxt, .ttl = c->ep->ttl, .tos = c->ep->tos & 0xfc,
 	};
 
 	count(c->stack, COUNT_TCP_RESETS_SENT);

@@ -212,7 +212,7 @@ static void dissolving_resets_and_begins_anew(void **state)
 	(void)state;
 	assert_int_equal(ep_connect(h->stack, id, NULL), 0);
 	harness_turn(h);
-	harness_expect(h, SEG_RST);
+	harness_expect(h, SEG_RST | SEG_ACK);
 	assert_int_equal(ep_peer(h->stack, id, &peer), -ENOTCONN);
 	peer.port = 7;
 	assert_int_equal(ep_connect(h->stack, id, &peer), -EINPROGRESS);
