@@ -26,6 +26,7 @@ static const struct field fields[] = {
 	FIELD(receive_buffer_max, U32), FIELD(send_buffer_initial, U32), FIELD(send_buffer_max, U32),
 	FIELD(max_half_open, U32), FIELD(max_time_wait, U32), FIELD(syn_cookies, U32), FIELD(fastopen, U32), FIELD(window_scaling, BOOLEAN),
 	FIELD(timestamps, BOOLEAN), FIELD(sack, BOOLEAN), FIELD(close_unread_resets, BOOLEAN),
+	FIELD(soft_errors_end_attempts, BOOLEAN),
 	{ "max_endpoints", U32, offsetof(struct stack_config, max_endpoints) },
 	{ "max_fragments", U32, offsetof(struct stack_config, max_fragments) },
 	{ "max_neighbours", U32, offsetof(struct stack_config, max_neighbours) },

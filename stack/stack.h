@@ -45,6 +45,8 @@ struct tcp_settings {
 	uint32_t fastopen;               /* TCP_FASTOPEN_*: what a socket may ask for (RFC 7413); linux: both */
 	bool window_scaling, timestamps, sack;
 	bool close_unread_resets;        /* RST when closed with unread data (RFC 2525 2.17) */
+	/* A soft ICMP error ends an attempt to connect (RFC 5461 4.1, as Linux does); false: it is told when the attempt has failed by itself. */
+	bool soft_errors_end_attempts;
 	const char *cc;                  /* "newreno", ...; NULL: the default */
 };
 void tcp_settings_linux(struct tcp_settings *);

@@ -185,7 +185,7 @@ def test_protocol_unreachable():
 # covers: 1122-3.2.2.1-hint
 @pytest.mark.parametrize('code', [0, 1, 5])
 def test_tcp_keeps_trying_after_unreachable(code):
-    s = Stack()
+    s = Stack(profile='standard')
     peer, sock = opened(s)
     sock.send(b'data')
     segment = peer.one('A', data=b'data')

@@ -54,11 +54,22 @@ def test_connect_twice():
 
 # covers: sock-connect-unreach
 @pytest.mark.parametrize('code,expected', [(0, errno.ENETUNREACH), (1, errno.EHOSTUNREACH)])
-def test_unreachable_ends_an_attempt_or_is_told_at_its_end(code, expected):
+def test_unreachable_ends_an_attempt_at_once(code, expected):
     s = Stack()
     p, sock, syn = syn_sent(s)
     s.inject(icmp_error(3, code, quote(syn.frame)))
+    assert sock.take_error() == expected
     s.run(130)
+    p.none()
+
+
+@pytest.mark.parametrize('code,expected', [(0, errno.ENETUNREACH), (1, errno.EHOSTUNREACH)])
+def test_with_the_standard_profile_unreachable_is_told_at_the_end_of_an_attempt(code, expected):
+    s = Stack(profile='standard')
+    p, sock, syn = syn_sent(s)
+    s.inject(icmp_error(3, code, quote(syn.frame)))
+    assert not sock.take_error()
+    s.run(400)
     assert sock.take_error() == expected
 
 

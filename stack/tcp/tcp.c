@@ -144,7 +144,7 @@ void tcp_icmp_error(struct stack *s, const struct icmp_error *e)
 		path_mtu_lowered(c, e->mtu);
 		return;
 	}
-	if (e->hard && !conn_synchronised(c)) {
+	if (!conn_synchronised(c) && (e->hard || (e->error && s->config.tcp.soft_errors_end_attempts))) {
 		conn_end(c, e->error);
 		return;
 	}
@@ -339,6 +339,7 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.timestamps = true,
 		.sack = true,
 		.close_unread_resets = true,
+		.soft_errors_end_attempts = true,
 		.cc = "cubic",
 	};
 }
@@ -347,6 +348,7 @@ void tcp_settings_standard(struct tcp_settings *t)
 {
 	tcp_settings_linux(t);
 	t->cc = "newreno";                          /* RFC 5681 */
+	t->soft_errors_end_attempts = false;        /* RFC 9293 MUST-56 */
 	t->rto_min = NSEC_PER_SEC;                  /* RFC 6298 2.4 */
 	t->clock_granularity = NSEC_PER_MSEC;
 	t->delayed_ack = 200 * NSEC_PER_MSEC;
