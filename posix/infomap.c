@@ -85,8 +85,8 @@ void infomap_write_tcp(const struct ep_info *i, void *value, socklen_t *length)
 void infomap_congestion_name(const char *given, char name[INFOMAP_NAME_BYTES])
 {
 	memset(name, 0, INFOMAP_NAME_BYTES);
-	if (given)
-		memcpy(name, given, strnlen(given, INFOMAP_NAME_BYTES - 1));
+	for (unsigned i = 0; given && given[i] && i < INFOMAP_NAME_BYTES - 1; i++)
+		name[i] = given[i];
 }
 
 int64_t infomap_congestion_number(const void *value, socklen_t length)
