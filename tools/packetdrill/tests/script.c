@@ -22,6 +22,20 @@ static int load_flags(void)
 	return dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init") ? flags : flags | RTLD_DEEPBIND;
 }
 
+/* It is built beside the test. */
+static void library_path(char *file, size_t room)
+{
+	static const char name[] = "light-packetdrill.so";
+	ssize_t n = readlink("/proc/self/exe", file, room - sizeof(name));
+	char *slash;
+
+	assert_true(n > 0);
+	file[n] = 0;
+	slash = strrchr(file, '/');
+	assert_non_null(slash);
+	memcpy(slash + 1, name, sizeof(name));
+}
+
 static long long clock_now(void)
 {
 	struct timeval tv;
@@ -32,11 +46,11 @@ static long long clock_now(void)
 
 void script_begin(const char *flags)
 {
-	const char *file = getenv("LIGHT_PACKETDRILL");
+	char file[512];
 	void (*init)(const char *, struct packetdrill_interface *);
 	void *library, *symbol;
 
-	assert_non_null(file);
+	library_path(file, sizeof(file));
 	library = dlopen(file, load_flags());
 	if (!library)
 		fail_msg("%s", dlerror());

@@ -30,7 +30,7 @@ extern struct script script;
 /* call(listen, fd, 1): a member of the table. */
 #define call(member, ...) script.t.member(script.t.userdata, __VA_ARGS__)
 
-/* Loads the library (LIGHT_PACKETDRILL names it) and has it filled in. */
+/* Loads the library, which lies beside the test, and has the table filled in. */
 void script_begin(const char *flags);
 void script_end(void);
 double now(void);
