@@ -27,6 +27,7 @@ static const struct optmap options[] = {
 	{ SOL_SOCKET, SO_SNDBUFFORCE, OPTMAP_BUFFER_FORCE, EP_SEND_BUFFER, SEND_LEAST },
 	{ SOL_SOCKET, SO_RCVBUFFORCE, OPTMAP_BUFFER_FORCE, EP_RECEIVE_BUFFER, RECEIVE_LEAST },
 	{ SOL_SOCKET, SO_RCVLOWAT, OPTMAP_INT, EP_RECEIVE_LOW, 0, INT32_MAX },
+	{ SOL_SOCKET, SO_MAX_PACING_RATE, OPTMAP_RATE, EP_MAX_PACING_RATE, .stream_only = true },
 	{ SOL_SOCKET, SO_RCVTIMEO, OPTMAP_TIMEOUT },
 	{ SOL_SOCKET, SO_SNDTIMEO, OPTMAP_TIMEOUT },
 	{ IPPROTO_IP, IP_TOS, OPTMAP_INT, EP_TOS, 0, 255 },
@@ -107,6 +108,23 @@ static int read_timeout(const void *value, socklen_t length, int64_t *out)
 	return 0;
 }
 
+/* As sock_setsockopt: 64 bits where there is room for just those, else 32; all ones mean no limit. */
+static int read_rate(const void *value, socklen_t length, int64_t *out)
+{
+	uint64_t wide = UINT64_MAX;
+	uint32_t narrow;
+
+	if (length < sizeof(narrow))
+		return -EINVAL;
+	memcpy(&narrow, value, sizeof(narrow));
+	if (length == sizeof(wide))
+		memcpy(&wide, value, sizeof(wide));
+	else if (narrow != UINT32_MAX)
+		wide = narrow;
+	*out = wide > INT64_MAX ? 0 : (int64_t)wide;
+	return 0;
+}
+
 const struct optmap *optmap_find_or_null(enum ep_type type, int level, int name)
 {
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -145,6 +163,8 @@ int optmap_read(const struct optmap *o, bool privileged, const void *value, sock
 		if (error == 0 && (*out < o->least || *out > o->most || (o->ep == EP_TTL && *out == 0)))
 			error = -EINVAL;
 		return error;
+	case OPTMAP_RATE:
+		return read_rate(value, length, out);
 	case OPTMAP_CONGESTION:
 		*out = infomap_congestion_number(value, length);
 		return *out != 0 ? 0 : -ENOENT;
@@ -182,6 +202,16 @@ int optmap_write_bytes(const void *from, size_t n, void *value, socklen_t *lengt
 	return 0;
 }
 
+static int write_rate(int64_t number, void *value, socklen_t *length)
+{
+	uint64_t wide = number ? (uint64_t)number : UINT64_MAX;
+	uint32_t narrow = wide < UINT32_MAX ? (uint32_t)wide : UINT32_MAX;
+
+	if (*length >= sizeof(wide))
+		return optmap_write_bytes(&wide, sizeof(wide), value, length);
+	return optmap_write_bytes(&narrow, sizeof(narrow), value, length);
+}
+
 /* Linux answers a small IP option in one byte to who has room for no more. */
 int optmap_write_int(int level, int64_t number, void *value, socklen_t *length)
 {
@@ -205,6 +235,8 @@ int optmap_write(const struct optmap *o, int64_t number, void *value, socklen_t 
 
 		return optmap_write_bytes(&t, sizeof(t), value, length);
 	}
+	if (o->kind == OPTMAP_RATE)
+		return write_rate(number, value, length);
 	if (o->kind == OPTMAP_CONGESTION) {
 		char name[INFOMAP_NAME_BYTES] = { 0 };
 

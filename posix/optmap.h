@@ -17,6 +17,7 @@ enum optmap_kind {
 	OPTMAP_BOOL, OPTMAP_INT, OPTMAP_LINGER, OPTMAP_BUFFER, OPTMAP_BUFFER_FORCE,
 	OPTMAP_TIMEOUT,         /* nanoseconds; 0: none. The caller keeps it */
 	OPTMAP_WANT,            /* more: a WANT_* that the caller keeps */
+	OPTMAP_RATE,            /* bytes a second, 32 or 64 bits; ~0: none */
 	OPTMAP_CONGESTION,      /* enum ep_congestion; a name to the program */
 };
 

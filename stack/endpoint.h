@@ -124,16 +124,17 @@ enum ep_option {
 	EP_CONGESTION,          /* enum ep_congestion */
 	EP_FASTOPEN,            /* listener: connections at a time that may come with data in their SYN (RFC 7413); 0: none */
 	EP_FASTOPEN_CONNECT,    /* ep_connect sends nothing if it has a cookie for the peer: the SYN goes with the first bytes */
+	EP_MAX_PACING_RATE,     /* bytes a second; 0: none */
 	EP_OPTIONS,             /* how many there are */
 };
 
 /* Congestion controls. */
-enum ep_congestion { EP_CC_NEWRENO = 1, EP_CC_CUBIC, EP_CC_END };
+enum ep_congestion { EP_CC_NEWRENO = 1, EP_CC_CUBIC, EP_CC_BBR, EP_CC_END };
 
 /* NULL: there is none of this number. */
 static inline const char *ep_congestion_name(int64_t which)
 {
-	return which == EP_CC_NEWRENO ? "newreno" : which == EP_CC_CUBIC ? "cubic" : 0;
+	return which == EP_CC_NEWRENO ? "newreno" : which == EP_CC_CUBIC ? "cubic" : which == EP_CC_BBR ? "bbr" : 0;
 }
 
 int ep_set(struct stack *, ep_id, enum ep_option, int64_t value);
@@ -175,6 +176,8 @@ struct ep_info {
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
 	uint32_t segments_sent, segments_received, data_segments_sent, data_segments_received;
 	uint32_t retransmitted_total, lost, in_flight_segments, reorder_seen, path_mtu;
+	uint64_t pacing_rate, delivery_rate;  /* bytes a second; 0: not known */
+	bool delivery_app_limited;
 	const char *cc;          /* congestion control's name */
 };
 int ep_info(struct stack *, ep_id, struct ep_info *);

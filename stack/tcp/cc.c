@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* In the order of enum ep_congestion, from 1. */
-static const struct cc_ops *const known[] = { &cc_newreno, &cc_cubic };
+static const struct cc_ops *const known[] = { &cc_newreno, &cc_cubic, &cc_bbr };
 
 const struct cc_ops *cc_find(const char *name)
 {
@@ -23,14 +23,23 @@ const struct cc_ops *cc_number(unsigned number)
 	return number >= 1 && number <= sizeof(known) / sizeof(known[0]) ? known[number - 1] : NULL;
 }
 
+static void *large_of(const struct cc *cc, const struct cc_ops *ops)
+{
+	return ops->flags & CC_LARGE ? cc->large : NULL;
+}
+
 void cc_switch(struct cc *cc, const struct cc_ops *ops, nsec now)
 {
-	*cc = (struct cc){ .ops = ops, .mss = cc->mss, .cwnd = cc->cwnd, .ssthresh = cc->ssthresh, .large = cc->large };
+	*cc = (struct cc){
+		.ops = ops, .mss = cc->mss, .cwnd = cc->cwnd, .ssthresh = cc->ssthresh, .large = large_of(cc, ops),
+	};
 	ops->start(cc, now);
 }
 
 void cc_start(struct cc *cc, const struct cc_ops *ops, uint32_t mss, uint32_t window, nsec now)
 {
-	*cc = (struct cc){ .ops = ops, .mss = mss, .cwnd = window, .ssthresh = CC_SSTHRESH_MAX };
+	*cc = (struct cc){
+		.ops = ops, .mss = mss, .cwnd = window, .ssthresh = CC_SSTHRESH_MAX, .large = large_of(cc, ops),
+	};
 	ops->start(cc, now);
 }

@@ -26,11 +26,11 @@ struct cc {
 	const struct cc_ops *ops;
 	uint32_t mss, cwnd, ssthresh; /* bytes */
 	uint64_t pacing_rate;         /* bytes a second; 0: derive it */
-	void *large;                  /* CC_LARGE_BYTES of zeros at the start; not saved for undo. NULL without CC_LARGE */
+	void *large;                  /* set before the start: CC_LARGE_BYTES, not saved for undo; NULL without CC_LARGE */
 	alignas(8) uint8_t state[CC_STATE_BYTES];
 };
 
-struct rate_sample;
+struct rate;
 
 /* Each acknowledgment that says something new, in recovery too. */
 struct cc_ack {
@@ -46,7 +46,7 @@ struct cc_ack {
 	bool grow;          /* a window-based algorithm may grow: acked > 0, and not in fast recovery */
 	bool limited;       /* the window, not the application or the peer, held the sender back */
 	bool after_timeout; /* slow start that follows a timeout (RFC 3465 2.3) */
-	const struct rate_sample *rate; /* with CC_LARGE; else NULL */
+	struct rate *rate;  /* with its sample (rate.h): with CC_LARGE, else NULL */
 };
 
 struct cc_ops {
@@ -60,7 +60,7 @@ struct cc_ops {
 	void (*on_restart)(struct cc *, nsec now, nsec idle);
 };
 
-extern const struct cc_ops cc_newreno, cc_cubic;
+extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr;
 
 /* By name; NULL name: the default. NULL: there is no such control. */
 const struct cc_ops *cc_find(const char *name);

@@ -9,6 +9,7 @@
 #include "gaps.h"
 #include "half_open.h"
 #include "output.h"
+#include "pace.h"
 #include "recv.h"
 #include "timers.h"
 
@@ -85,6 +86,7 @@ void conn_free(struct tcp_conn *c)
 	timers_stop(c);
 	gaps_forget(c);
 	flight_forget(c);
+	pace_detach(c);
 	c->ep->tcp = NULL;
 	pool_put(&c->stack->tcp->conns, c);
 }
@@ -181,6 +183,7 @@ void conn_established(struct tcp_conn *c)
 	if (c->syn_retransmitted && c->rtt.srtt == 0 && c->rtt.rto < 3 * NSEC_PER_SEC)
 		c->rtt.rto = 3 * NSEC_PER_SEC;
 	c->retransmits = c->backoff = 0;
+	pace_attach(c, conn_congestion(c));
 	cc_start(&c->cc, conn_congestion(c), c->snd_mss, window, c->stack->now);
 	c->send_base = c->snd_una - c->ep->send.tail;
 	c->receive_base = c->rcv_nxt - c->ep->receive.head;

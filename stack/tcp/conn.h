@@ -22,6 +22,7 @@ struct tcp_options {
 	uint32_t keep_idle, keep_interval; /* seconds; 0: the stack's */
 	uint32_t user_timeout;             /* milliseconds; 0: the stack's */
 	uint32_t notsent_low, window_clamp;
+	uint64_t max_pacing_rate;          /* bytes a second; 0: none */
 	int32_t linger2;                   /* seconds in FIN-WAIT-2; 0: the stack's, < 0: none */
 	uint16_t max_segment;              /* 0: as the path allows */
 	uint16_t defer_accept;             /* seconds */
@@ -46,7 +47,7 @@ enum retransmit_mode {
 	RETRANSMIT_OVERRIDE, /* a small segment was held long enough (3.8.6.2.1), or a cork */
 };
 
-enum conn_deadline { DUE_RETRANSMIT, DUE_ACK, DUE_KEEPALIVE, DUE_LIFE, DUE_LOSS, CONN_DEADLINES };
+enum conn_deadline { DUE_RETRANSMIT, DUE_ACK, DUE_KEEPALIVE, DUE_LIFE, DUE_LOSS, DUE_PACE, CONN_DEADLINES };
 
 /* What the deadline for loss is for (RFC 8985). */
 enum loss_timer { LOSS_TIMER_NONE, LOSS_TIMER_REORDER, LOSS_TIMER_PROBE };
@@ -134,6 +135,7 @@ struct tcp_conn {
 	nsec last_sent, last_received, last_acked;
 	nsec confirmed;           /* when the neighbour was last told that it answers */
 	struct rtt rtt;
+	struct delivery *delivery; /* pace.h: what is paced or measured; NULL: neither */
 	struct cc cc;
 
 	/* what ep_info shows */
@@ -155,7 +157,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, flights, records;
+	struct pool conns, listeners, half_opens, time_waits, gaps, flights, records, deliveries;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */

@@ -4,6 +4,8 @@
  * not believed, which costs retransmissions and nothing else. */
 #include "flight.h"
 
+#include "pace.h"
+
 #define RECORDS_MOST 4096u
 #define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows */
 
@@ -120,15 +122,24 @@ static void to_newest(struct flight *f, struct record *r, nsec now)
 	list_append(&f->by_time, &r->by_time);
 }
 
+/* `n` numbers of it have just gone to what is in flight. */
+static void mark(struct tcp_conn *c, struct record *r, uint32_t n)
+{
+	if (c->delivery)
+		rate_sent(&c->delivery->rate, &r->mark, r->sent_at, c->flight->in_flight - n, c->flight->in_flight);
+}
+
 /* Whatever the record was, it is in flight now. A SACK that is forgotten so costs a retransmission at worst (RFC 2018 8). */
 static void extend(struct tcp_conn *c, struct record *r, uint32_t end)
 {
 	struct flight *f = c->flight;
+	uint32_t n = end - r->end;
 
 	leave_state(f, r);
 	r->end = end;
 	enter_state(f, r, r->again ? RECORD_RESENT : RECORD_SENT);
 	to_newest(f, r, c->stack->now);
+	mark(c, r, n);
 }
 
 /* In flight, as it was: in its place in the order of time only by its age, which is what counts there. */
@@ -172,6 +183,7 @@ static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_a
 	list_append(&f->by_sequence, &r->by_sequence);
 	enter_state(f, r, again ? RECORD_RESENT : RECORD_SENT);
 	to_newest(f, r, sent_at);
+	mark(c, r, end - start);
 }
 
 void flight_open(struct tcp_conn *c)
@@ -182,7 +194,7 @@ void flight_open(struct tcp_conn *c)
 
 void flight_sent(struct tcp_conn *c, uint32_t start, uint32_t end, bool again)
 {
-	if (!c->flight && !again && (start == c->snd_una || c->sent_at == c->stack->now)) {
+	if (!c->flight && !again && !c->delivery && (start == c->snd_una || c->sent_at == c->stack->now)) {
 		c->sent_at = c->stack->now;
 		return;
 	}
@@ -199,6 +211,7 @@ void flight_resent(struct tcp_conn *c, struct record *r)
 	enter_state(f, r, RECORD_RESENT);
 	to_newest(f, r, c->stack->now);
 	f->resent += length(r);
+	mark(c, r, length(r));
 }
 
 /* Many small segments are sent again as few large ones. */
@@ -252,6 +265,8 @@ static void arrived(struct tcp_conn *c, const struct record *r, const struct tcp
 	struct flight *f = c->flight;
 	nsec rtt = c->stack->now - r->sent_at;
 
+	if (c->delivery)
+		rate_arrived(&c->delivery->rate, &r->mark, c->stack->now, r->sent_at, r->start, r->end);
 	if (!r->again) {
 		news->original |= seq_lt(r->start, c->recover);
 		news->rtt = rtt ? rtt : 1;
@@ -398,6 +413,8 @@ void flight_mark_lost(struct tcp_conn *c, struct record *r)
 {
 	leave_state(c->flight, r);
 	enter_state(c->flight, r, RECORD_LOST);
+	if (c->delivery)
+		rate_lost(&c->delivery->rate, &r->mark, r->start, r->end);
 }
 
 void flight_all_lost(struct tcp_conn *c, uint32_t end)

@@ -7,6 +7,7 @@
 #define LIGHT_TCP_FLIGHT_H
 
 #include "conn.h"
+#include "rate.h"
 
 /* RFC 5682 2.1, without SACK: after the timeout's retransmission, and after the two new segments that the first acknowledgment let go. */
 enum frto { FRTO_OFF, FRTO_FIRST, FRTO_SECOND };
@@ -27,6 +28,7 @@ struct record {
 	uint32_t start, end;    /* numbers [start, end); a FIN takes one */
 	uint8_t state;          /* enum record_state */
 	bool again;             /* was ever sent again */
+	struct rate_mark mark;  /* with delivery (pace.h) */
 };
 
 struct flight {

@@ -3,6 +3,7 @@
 #include "info.h"
 
 #include "loss.h"
+#include "pace.h"
 #include "recv.h"
 
 static nsec ago(const struct tcp_conn *c, nsec when)
@@ -25,6 +26,11 @@ static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 	i->in_flight_segments = (c->snd_max - c->snd_una + c->snd_mss - 1) / c->snd_mss;
 	i->lost = c->phase == LOSS_TIMEOUT ? (c->snd_max - c->snd_nxt + c->snd_mss - 1) / c->snd_mss : 0;
 	i->cc = c->cc.ops->name;
+	i->pacing_rate = pace_rate(c);
+	if (c->delivery) {
+		i->delivery_rate = c->delivery->rate.latest;
+		i->delivery_app_limited = c->delivery->rate.latest_app_limited;
+	}
 }
 
 void info_conn(const struct tcp_conn *c, struct ep_info *i)

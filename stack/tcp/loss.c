@@ -6,6 +6,7 @@
 
 #include "flight.h"
 #include "rack.h"
+#include "pace.h"
 #include "recovery.h"
 #include "send.h"
 #include "timers.h"
@@ -37,7 +38,13 @@ void loss_tell(struct tcp_conn *c, const struct loss_told *told)
 		.after_timeout = c->phase == LOSS_TIMEOUT,
 	};
 
+	if (c->delivery) {
+		ack.rate = &c->delivery->rate;
+		rate_take(ack.rate, c->rtt.min);
+	}
 	c->cc.ops->on_ack(&c->cc, &ack);
+	if (ack.rate)
+		rate_clear(ack.rate);
 }
 
 bool loss_timeout(struct tcp_conn *c)

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 
+#include "flight.h"
 #include "output.h"
+#include "pace.h"
 #include "timers.h"
 
 #define KEEP_MOST 32767
@@ -94,8 +96,27 @@ static int set_congestion(const struct endpoint *ep, struct tcp_options *o, int6
 	if (value < 1 || value >= EP_CC_END)
 		return -ENOENT;
 	o->congestion = (uint8_t)value;
-	if (c && conn_synchronised(c) && c->cc.ops != conn_congestion(c))
+	if (c && conn_synchronised(c) && c->cc.ops != conn_congestion(c)) {
+		/* An undo would bring the old one back. */
+		if (c->flight)
+			c->flight->may_undo = false;
+		pace_attach(c, conn_congestion(c));
 		cc_switch(&c->cc, conn_congestion(c), c->stack->now);
+	}
+	return 0;
+}
+
+static int set_max_pacing_rate(const struct endpoint *ep, struct tcp_options *o, int64_t value)
+{
+	struct tcp_conn *c = conn_or_null(ep);
+
+	if (value < 0)
+		return -EINVAL;
+	o->max_pacing_rate = (uint64_t)value;
+	if (c && conn_synchronised(c)) {
+		pace_attach(c, c->cc.ops);
+		look_again(ep);
+	}
 	return 0;
 }
 
@@ -157,6 +178,8 @@ int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, 
 			return -EOPNOTSUPP;
 		o->fastopen_connect = value != 0;
 		return 0;
+	case EP_MAX_PACING_RATE:
+		return set_max_pacing_rate(ep, o, value);
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -218,6 +241,9 @@ int tcp_option_get(struct stack *s, struct endpoint *ep, enum ep_option option, 
 	case EP_CONGESTION:
 		for (*value = 1; (o->congestion ? *value != o->congestion : cc_number((unsigned)*value) != s->tcp->cc); ++*value)
 			continue;
+		return 0;
+	case EP_MAX_PACING_RATE:
+		*value = (int64_t)o->max_pacing_rate;
 		return 0;
 	default:
 		return -ENOPROTOOPT;

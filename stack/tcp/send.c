@@ -8,6 +8,7 @@
 
 #include "loss.h"
 #include "output.h"
+#include "pace.h"
 #include "rack.h"
 #include "recovery.h"
 #include "sent.h"
@@ -47,7 +48,13 @@ static uint32_t usable(const struct tcp_conn *c)
 	uint32_t by_cwnd = window > pipe ? window - pipe : 0;
 	uint32_t by_peer = c->snd_wnd > outstanding ? c->snd_wnd - outstanding : 0;
 
-	return by_cwnd < by_peer ? by_cwnd : by_peer;
+	by_cwnd = by_cwnd < by_peer ? by_cwnd : by_peer;
+	if (c->delivery) {
+		uint32_t by_rate = pace_room(c);
+
+		return by_cwnd < by_rate ? by_cwnd : by_rate;
+	}
+	return by_cwnd;
 }
 
 /* A segment smaller than the MSS: does it go now? `all`: nothing is queued behind it; `more`: full segments went
@@ -139,6 +146,8 @@ bool send_record(struct tcp_conn *c, struct record *r)
 	if (!output_data(c, r->start, n, flags))
 		return false;
 	recovery_sent(c, r->end - r->start);
+	if (c->delivery)
+		pace_sent(c, n);
 	sent_again(c, r);
 	timers_data_sent(c);
 	return true;
@@ -157,6 +166,8 @@ static bool send_planned(struct tcp_conn *c, const struct plan *p)
 	c->snd_nxt = end;
 	if (c->phase == LOSS_RECOVERY)
 		recovery_sent(c, end - seq);
+	if (c->delivery)
+		pace_sent(c, p->len);
 	timers_data_sent(c);
 	return true;
 }
@@ -167,6 +178,8 @@ static uint32_t room_for_lost(const struct tcp_conn *c, bool super)
 	uint32_t window = loss_window(c), pipe = flight_pipe(c), mss = c->snd_mss;
 	uint32_t room = window > pipe ? window - pipe : 0, most = super && mss < SUPER_FRAME ? SUPER_FRAME : mss;
 
+	if (c->delivery && pace_room(c) < room)
+		room = pace_room(c);
 	if (room < mss)
 		return c->flight->lost <= room ? c->flight->lost : 0;
 	room = room < most ? room : most;
@@ -255,6 +268,8 @@ static void send_burst(struct tcp_conn *c)
 		sent += plan.len + 1;
 	}
 	c->push_small = false;
+	if (c->delivery && d != SEND_IT)
+		pace_held(c);
 	if (sent > 0)
 		rack_schedule_probe(c);
 	if (d == SEND_IT)

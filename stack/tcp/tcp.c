@@ -15,6 +15,7 @@
 #include "input.h"
 #include "listen.h"
 #include "output.h"
+#include "pace.h"
 #include "resets.h"
 #include "send.h"
 
@@ -177,6 +178,7 @@ int tcp_init(struct stack *s)
 	    !pool_init(&t->gaps, sizeof(struct gaps), rare) ||
 	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
 	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
+	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
@@ -194,6 +196,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->gaps);
 	pool_free(&s->tcp->flights);
 	pool_free(&s->tcp->records);
+	pool_free(&s->tcp->deliveries);
 	pool_free(&s->tcp->half_opens);
 	pool_free(&s->tcp->time_waits);
 	free(s->tcp);

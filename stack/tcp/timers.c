@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One wheel timer a connection carries four deadlines. It may be armed earlier than the earliest of them (a
+/* One wheel timer a connection carries all its deadlines. It may be armed earlier than the earliest of them (a
  * deadline that moved away does not touch the wheel): an expiry that finds nothing due arms it again.
  * RFC 6298 5, RFC 9293 3.8.3 (R1, R2), 3.8.4 (keep-alive), 3.8.6.1 (probes). */
 #include "timers.h"
@@ -140,6 +140,9 @@ static bool deadline_expired(struct tcp_conn *c, enum conn_deadline which)
 	case DUE_LOSS:
 		rack_expired(c);
 		return true;
+	case DUE_PACE:
+		conn_ready(c);
+		return true;
 	case CONN_DEADLINES:
 		break;
 	}
@@ -251,6 +254,11 @@ void timers_ack_owed(struct tcp_conn *c, nsec longest)
 void timers_ack_sent(struct tcp_conn *c)
 {
 	c->due[DUE_ACK] = NSEC_NEVER;
+}
+
+void timers_pace(struct tcp_conn *c, nsec due)
+{
+	set(c, DUE_PACE, due);
 }
 
 void timers_loss(struct tcp_conn *c, enum loss_timer which, nsec due)

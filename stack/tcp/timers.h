@@ -39,6 +39,8 @@ bool timers_exhausted(const struct tcp_conn *, unsigned tries, unsigned limit, n
 
 /* A timeout was needless: the next is due as if it had not been. */
 void timers_backoff_undone(struct tcp_conn *);
+/* When the rate lets something go again (pace.c); NSEC_NEVER: no more. */
+void timers_pace(struct tcp_conn *, nsec due);
 /* The one deadline of RFC 8985: for reordering or a probe. LOSS_TIMER_NONE: no more. */
 void timers_loss(struct tcp_conn *, enum loss_timer, nsec due);
 

@@ -240,6 +240,35 @@ TEST(congestion_control_is_chosen_for_each_socket)
 	is_congestion(p[0], "reno");
 }
 
+TEST(a_pacing_rate_has_32_bits_or_64)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), p[2];
+	uint64_t wide = 12345678901234;
+	uint32_t narrow = 1250000;
+	socklen_t n = sizeof(wide);
+
+	EQUAL(-1, get(s, SOL_SOCKET, SO_MAX_PACING_RATE));
+	tcp_pair(p);
+	for (int i = 0; i < 2; i++) {
+		int of = i == 0 ? s : p[0];
+
+		EQUAL(0, setsockopt(of, SOL_SOCKET, SO_MAX_PACING_RATE, &narrow, sizeof(narrow)));
+		EQUAL(1250000, get(of, SOL_SOCKET, SO_MAX_PACING_RATE));
+		wide = 12345678901234;
+		EQUAL(0, setsockopt(of, SOL_SOCKET, SO_MAX_PACING_RATE, &wide, sizeof(wide)));
+		wide = 0;
+		n = sizeof(wide);
+		EQUAL(0, getsockopt(of, SOL_SOCKET, SO_MAX_PACING_RATE, &wide, &n));
+		CHECK(n == sizeof(wide) && wide == 12345678901234);
+		EQUAL(-1, get(of, SOL_SOCKET, SO_MAX_PACING_RATE));
+		set(of, SOL_SOCKET, SO_MAX_PACING_RATE, -1);
+		n = sizeof(wide);
+		EQUAL(0, getsockopt(of, SOL_SOCKET, SO_MAX_PACING_RATE, &wide, &n));
+		CHECK(wide == UINT64_MAX);
+		FAILS(EINVAL, setsockopt(of, SOL_SOCKET, SO_MAX_PACING_RATE, &narrow, 2));
+	}
+}
+
 /* covers: sock-opt-errors */
 TEST(errors)
 {
