@@ -157,3 +157,24 @@ def test_the_response_to_a_spurious_timeout(sack):
     assert max(ssthresh, flight) - 1.1 <= f.ssthresh() <= max(ssthresh, flight)
     assert f.cwnd() <= max(cwnd, flight) + 1
     assert f.highest() - f.una <= f.cwnd() + 0.001
+
+
+# covers: 4015-3.1-rto
+@pytest.mark.parametrize('sample, srtt, rttvar', [(0.9, 0.9, 0.45), (0.1, 0.402, 0.15)])
+def test_the_first_round_trip_after_a_spurious_timeout_counts_in_full(sample, srtt, rttvar):
+    """400 ms were measured twice: SRTT is that, RTTVAR 150 ms. G is a millisecond."""
+    f = Flight(10, 2, sack=False, rtt=0.4)
+    assert f.value('srtt') == 400 * 10**6 and f.value('rttvar') == 150 * 10**6
+    assert f.wait(1.05) == [0]
+    assert f.ack(1) == [10, 11]
+    new = f.s.now
+    f.wait(0.01)
+    f.ack(2)
+    assert f.undone() == 1
+    f.s.until(new + sample)
+    f.take()
+    f.ack(11)
+    assert f.value('srtt') == pytest.approx(srtt * 1e9, rel=0.001)
+    assert f.value('rttvar') == pytest.approx(rttvar * 1e9, rel=0.001)
+    rto = max(srtt + 4 * rttvar, 1)
+    assert f.value('rto') == pytest.approx(rto * 1e9, rel=0.001)

@@ -235,3 +235,24 @@ def test_every_ack_releases_what_the_model_says(seed):
         assert f.value('ssthresh') == m.ssthresh
         checked += 1
     assert checked > 10 and f.cwnd() * MSS == f.value('ssthresh') and f.timeouts() == 0
+
+
+# covers: 9937-6-notrto
+def test_after_a_timeout_it_is_slow_start():
+    """A recovery that ends in a timeout: what PRR counted has no say any more."""
+    f = Flight(20)
+    f.wait()
+    f.ack(0, (1, 4))
+    assert f.recovering() == 1
+    for _ in range(40):
+        if f.timeouts():
+            break
+        f.wait(0.05)
+    assert f.timeouts() == 1 and f.cwnd() == 1
+    una, window = 4, 1
+    for _ in range(4):
+        f.wait()
+        f.ack(una)
+        window += 1
+        assert f.cwnd() == window and all(len(f.times(n)) == 2 for n in range(una, una + window))
+        una += 1
