@@ -165,3 +165,68 @@ TEST(sets_that_hold_each_other_are_a_loop)
 	FAILS(ELOOP, epoll_ctl(inner, EPOLL_CTL_ADD, outer, &event));
 	FAILS(EEXIST, epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event));
 }
+
+/* Light's servers need the option alone, the kernel's leave of the administrator as well. */
+static bool servers_may_open_fast(void)
+{
+	char text[16] = "";
+	int fd = open("/proc/sys/net/ipv4/tcp_fastopen", O_RDONLY);
+
+	if (getenv("LIGHT_SOCKET"))
+		return true;
+	CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	EQUAL(0, close(fd));
+	return strtol(text, NULL, 0) & 2;
+}
+
+static bool syn_data_acked(int s)
+{
+	struct tcp_info i = { 0 };
+
+	EQUAL(0, getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &(socklen_t){ sizeof(i) }));
+	return i.tcpi_options & 32; /* TCPI_OPT_SYN_DATA */
+}
+
+/* Connects and sends, and is answered. True: the data came with the SYN, as both ends say. */
+static bool open_fast(int l, struct sockaddr_in *name, bool with_sendto)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), child;
+	char bytes[8];
+	bool fast;
+
+	if (with_sendto) {
+		EQUAL(5, sendto(s, "hello", 5, MSG_FASTOPEN, (struct sockaddr *)name, sizeof(*name)));
+		FAILS(EISCONN, sendto(s, "again", 5, MSG_FASTOPEN, (struct sockaddr *)name, sizeof(*name)));
+	} else {
+		EQUAL(0, setsockopt(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){ 1 }, sizeof(int)));
+		EQUAL(0, connect(s, (struct sockaddr *)name, sizeof(*name)));
+		EQUAL(5, send(s, "hello", 5, 0));
+	}
+	child = accept(l, NULL, NULL);
+	CHECK(child >= 0);
+	EQUAL(5, recv(child, bytes, sizeof(bytes), 0));
+	EQUAL(0, memcmp(bytes, "hello", 5));
+	EQUAL(3, send(child, "yes", 3, 0));
+	EQUAL(3, recv(s, bytes, sizeof(bytes), 0));
+	fast = syn_data_acked(s);
+	EQUAL(fast, syn_data_acked(child));
+	EQUAL(0, close(s));
+	EQUAL(0, close(child));
+	return fast;
+}
+
+/* covers: 7413-linux-api */
+TEST(data_goes_with_the_syn_to_a_known_server)
+{
+	struct sockaddr_in name;
+	int l = tcp_listen(&name), queue = 0, fast[2] = { 0, 0 };
+
+	EQUAL(0, setsockopt(l, IPPROTO_TCP, TCP_FASTOPEN, &(int){ 16 }, sizeof(int)));
+	EQUAL(0, getsockopt(l, IPPROTO_TCP, TCP_FASTOPEN, &queue, &(socklen_t){ sizeof(queue) }));
+	EQUAL(16, queue);
+	open_fast(l, &name, true);        /* brings the cookie, if there is none yet */
+	for (int i = 0; i < 16; i++)       /* on several cores: with one on each of them */
+		fast[i % 2] += open_fast(l, &name, i % 2);
+	for (int i = 0; i < 2; i++)
+		CHECK((fast[i] > 0) == servers_may_open_fast());
+}
