@@ -272,12 +272,41 @@ static int connect_stream(struct embed *e, struct embed_socket *s, const struct 
 		return s->nonblocking ? -EALREADY : wait_connected(e, s);
 	}
 	error = ep_connect(e->stack, s->ep, to);
+	if (error == 0)         /* TCP_FASTOPEN_CONNECT and a cookie: the SYN waits for bytes */
+		s->idle = false;
 	if (error != -EINPROGRESS)
 		return error;
 	s->connecting = true;
 	s->idle = false;
 	embed_settle(e);
 	return s->nonblocking ? -EINPROGRESS : wait_connected(e, s);
+}
+
+int embed_connect_to_send(struct embed *e, struct embed_socket *s, const struct sockaddr *a, socklen_t length, bool nonblocking)
+{
+	struct ep_name to;
+	int error;
+
+	if (unspecified(a, length))
+		return -EOPNOTSUPP;
+	error = a ? embed_name_read(s, a, length, &to) : -EINVAL;
+	if (error != 0)
+		return error == -EADDRNOTAVAIL ? -ENETUNREACH : error;
+	if (s->connecting)
+		return -EALREADY;
+	if (!s->idle)
+		return -EISCONN;
+	error = ep_set(e->stack, s->ep, EP_FASTOPEN_CONNECT, 1);
+	if (error == 0)
+		error = ep_connect(e->stack, s->ep, &to);
+	if (error != 0 && error != -EINPROGRESS)
+		return error;
+	s->idle = false;
+	s->connecting = true;
+	if (error == 0)
+		return 0;
+	embed_settle(e);
+	return nonblocking ? -EINPROGRESS : wait_connected(e, s);
 }
 
 static int dissolve(struct embed *e, struct embed_socket *s)

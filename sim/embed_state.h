@@ -106,6 +106,8 @@ int embed_no_socket(const struct embed *, int fd);
 /* -EAFNOSUPPORT, -EINVAL, -EFAULT; -EADDRNOTAVAIL for an address of IPv6. */
 int embed_name_read(const struct embed_socket *, const struct sockaddr *, socklen_t, struct ep_name *);
 void embed_name_write(const struct embed_socket *, const struct ep_name *, struct sockaddr *, socklen_t *);
+/* MSG_FASTOPEN (RFC 7413). 0: send now; -EINPROGRESS and all that connect says. */
+int embed_connect_to_send(struct embed *, struct embed_socket *, const struct sockaddr *, socklen_t, bool nonblocking);
 enum tcp_state embed_state(struct embed *, const struct embed_socket *);
 
 /* ---- embed_wait.c ---- */

@@ -47,6 +47,8 @@ static const struct name names[] = {
 	{ "net.ipv4.tcp_rto_max_ms", MILLISECONDS, AT(rto_max), 1000, 120000 },
 	{ "net.ipv4.tcp_syncookies", COUNT, AT(syn_cookies), 0, 2 },
 	{ "net.ipv4.tcp_fastopen", COUNT, AT(fastopen), 0, 3 },
+	{ "net.ipv4.tcp_syncookies", COUNT, AT(syn_cookies), TCP_COOKIES_OFF, TCP_COOKIES_ALWAYS },
+	{ "net.ipv4.tcp_fastopen", COUNT, AT(fastopen), 0, TCP_FASTOPEN_CLIENT | TCP_FASTOPEN_SERVER },
 	{ "net.ipv4.tcp_congestion_control", CONGESTION, AT(cc) },
 };
 
@@ -65,7 +67,7 @@ static int read_numbers(const char *text, uint64_t out[WORDS + 1])
 		if (!isdigit((unsigned char)*text))
 			return -1;
 		errno = 0;
-		out[n++] = strtoull(text, &end, 10);
+		out[n++] = strtoull(text, &end, text[0] == '0' && text[1] == 'x' ? 16 : 10);
 		if (errno != 0 || (*end && !isspace((unsigned char)*end)))
 			return -1;
 		text = end;

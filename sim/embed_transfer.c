@@ -111,8 +111,12 @@ static ssize_t send_stream(struct embed *e, struct embed_socket *s, const struct
 {
 	ssize_t result;
 
-	if (flags & MSG_FASTOPEN)
-		return -EOPNOTSUPP;
+	if (flags & MSG_FASTOPEN) {
+		int connected = embed_connect_to_send(e, s, m->msg_name, m->msg_namelen, nonblocking_now(s, flags));
+
+		if (connected != 0)
+			return connected;
+	}
 	if ((flags & MSG_MORE) && !s->more)
 		s->more = ep_set(e->stack, s->ep, EP_CORK, 1) == 0;
 	result = send_parts(e, s, m, total, flags);

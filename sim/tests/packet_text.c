@@ -116,6 +116,19 @@ static uint8_t *sack_blocks(const struct packet_names *n, const char **at, uint8
 	return p;
 }
 
+/* In hexadecimal, as packetdrill has it; none is a request. */
+static uint8_t *cookie(const char **at, uint8_t *p)
+{
+	unsigned byte;
+	uint8_t n = 2;
+
+	for (; sscanf(*at, "%2x", &byte) == 1; *at += 2)
+		p[n++] = (uint8_t)byte;
+	p[0] = 34;
+	p[1] = n;
+	return p + n;
+}
+
 static uint8_t *option(const struct packet_names *n, const char **at, uint8_t *p)
 {
 	uint32_t value;
@@ -140,6 +153,8 @@ static uint8_t *option(const struct packet_names *n, const char **at, uint8_t *p
 	}
 	if (word(at, "sack"))
 		return sack_blocks(n, at, p);
+	if (word(at, "FO "))
+		return cookie(at, p);
 	if (!word(at, "TS val"))
 		fail_msg("no such option at \"%s\"", *at);
 	put16(p, 0x080a);
@@ -291,6 +306,11 @@ static void say_option(struct packet_names *n, struct writer *w, const uint8_t *
 			n->ts_base = get32(o + 2) - 100;
 		n->ts_known = true;
 		say(w, "TS val %u ecr %u", get32(o + 2) - n->ts_base, get32(o + 6));
+		break;
+	case 34:
+		say(w, "FO ");
+		for (unsigned i = 2; i < o[1]; i++)
+			say(w, "%02x", o[i]);
 		break;
 	default:
 		say(w, "kind %u", o[0]);

@@ -109,6 +109,34 @@ static void a_smaller_mtu_on_the_way_makes_smaller_segments(void **state)
 	assert_int_equal(get_int(fd, IPPROTO_IP, 14 /* IP_MTU */), 640);
 }
 
+/* RFC 7413, as a client: asked for a cookie first, and with it the bytes go with the SYN. */
+static void a_client_s_first_bytes_go_with_its_second_syn(void **state)
+{
+	struct sockaddr_in to = address(REMOTE, 40000);
+	int fd = call(socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	(void)state;
+	script.names.local_port = 0;
+	assert_int_equal(call(sendto, fd, "GET", 3, MSG_FASTOPEN, (struct sockaddr *)&to, sizeof(to)), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	expect(0.0, "S 0:0(0) win 65535 <mss 1460,sackOK,TS val 100 ecr 0,nop,wscale *,FO ,nop,nop>");
+	inject(0.1, "S. 0:0(0) ack 1 win 5792 <mss 1040,sackOK,TS val 700 ecr 100,nop,wscale 6,FO abcd1234,nop,nop>");
+	expect(0.1, ". 1:1(0) ack 1");
+	assert_int_equal(put(fd, 3), 3);
+	expect(0.1, "P. 1:4(3) ack 1");
+	assert_int_equal(call(close, fd), 0);
+	expect(0.1, "F. 4:4(0) ack 1");
+	inject(0.2, "R. 1:1(0) ack 5 win 0 <nop,nop,TS val 800 ecr 200>");
+	fd = call(socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	script.names.isn_known = false;
+	script.names.local_port = 0;
+	assert_int_equal(call(sendto, fd, "GETS", 4, MSG_FASTOPEN, (struct sockaddr *)&to, sizeof(to)), 4);
+	expect(0.2, "S 0:4(4) win 65535 <mss 1460,sackOK,TS val * ecr 0,nop,wscale *,FO abcd1234,nop,nop>");
+	inject(0.3, "S. 0:0(0) ack 5 win 5792 <mss 1040,sackOK,TS val 900 ecr 300,nop,wscale 6>");
+	expect(0.3, ". 5:5(0) ack 1");
+	assert_int_equal(get_int(fd, SOL_SOCKET, SO_ERROR), 0);
+}
+
 /* ---- sending ---- */
 
 static void the_first_window_is_ten_segments_and_slow_start_doubles_it(void **state)
@@ -537,6 +565,7 @@ int main(void)
 		script_test(a_reset_refuses_a_connect),
 		script_test(icmp_ends_an_attempt_and_not_a_connection),
 		script_test(a_smaller_mtu_on_the_way_makes_smaller_segments),
+		script_test(a_client_s_first_bytes_go_with_its_second_syn),
 		script_test(the_first_window_is_ten_segments_and_slow_start_doubles_it),
 		script_test(each_write_ends_with_a_push),
 		script_test(the_first_time_out_is_300_ms_and_then_doubles),
