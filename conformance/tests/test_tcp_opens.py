@@ -115,7 +115,7 @@ def test_a_listener_that_is_shut_down_listens_no_more():
     queued.connect()
     listener.shutdown(SHUT_READ)
     assert refusal(listener.accept) == errno.EINVAL and listener.ready() & HANGUP
-    queued.one('R', seq=queued.ack)
+    queued.one('RA', seq=queued.ack)
     late.send('S')
     late.one('RA', ack=late.seq)
     half.send('A')
@@ -141,7 +141,7 @@ def test_closing_a_listener_resets_those_in_its_queue(data):
             acked(p)
     listener.close()
     for p in peers[1:]:
-        p.one('R', seq=p.ack)
+        p.one('RA', seq=p.ack)
     peers[0].none()
     peers[0].send('PA', b'mine')
     assert available(kept) == data + b'mine'
