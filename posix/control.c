@@ -133,6 +133,31 @@ long light_ioctl(struct socket *s, int fd, unsigned long request, void *argument
 
 /* ---- close, dup ---- */
 
+#define LINGER_LOOK (2 * NSEC_PER_MSEC)
+
+/* SO_LINGER with a time: close waits until the peer has acknowledged every byte, or the time is up, or the connection ends; the FIN
+ * follows then. Unread bytes make it a reset, for which nobody waits (RFC 2525 2.17). Nobody tells when the last byte is
+ * acknowledged, so it is looked for. */
+static void linger(int fd)
+{
+	struct socket *s = fdtable_socket(fd);
+	nsec until;
+
+	if (!s)
+		return;
+	if (s->linger > 0 && s->type == EP_STREAM && atomic_load(&s->descriptors) == 1 && atomic_load(&s->place) == SOCKET_LIGHT) {
+		until = client_now() + (nsec)s->linger * NSEC_PER_SEC;
+		while (client_send_queued(light_session, s->line) > 0 && client_receive_queued(light_session, s->line) == 0 &&
+		       !(client_ready(light_session, s->line) & (EP_ERROR | EP_HANGUP)) && client_now() < until) {
+			nsec look = client_now() + LINGER_LOOK;
+
+			if (client_wait_line(light_session, s->line, EP_ERROR | EP_HANGUP, look < until ? look : until) == -EINTR)
+				break;
+		}
+	}
+	socket_put(s);
+}
+
 int light_close(int fd)
 {
 	if (fdtable_kind(fd) == DESCRIPTOR_NONE) {
@@ -142,6 +167,7 @@ int light_close(int fd)
 		}
 		return libc.close(fd);
 	}
+	linger(fd);
 	fdtable_remove(fd);
 	return libc.close(fd);
 }

@@ -52,6 +52,8 @@ static void apply_here(struct socket *s, const struct optmap *o, int64_t value)
 			s->send_timeout = (nsec)value;
 	} else if (o->kind == OPTMAP_WANT) {
 		s->wants = (uint8_t)(value ? s->wants | o->more : s->wants & ~o->more);
+	} else if (o->ep == EP_LINGER) {
+		s->linger = (int32_t)value;
 	} else if (o->ep == EP_FASTOPEN_CONNECT) {
 		s->fastopen_connect = value != 0;
 	}

@@ -43,6 +43,7 @@ struct socket {
 	_Atomic bool connecting;          /* the program has not yet heard how its connect ended */
 	bool fastopen_connect;            /* TCP_FASTOPEN_CONNECT: connect need not wait if there is a cookie for the peer */
 	bool async;
+	int32_t linger;                   /* seconds that close waits for what is unacknowledged (SO_LINGER); 0, or < 0: none */
 	int owner_pid;
 };
 

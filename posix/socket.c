@@ -130,6 +130,7 @@ static long accepted(struct socket *s, int fd, uint32_t line, struct sockaddr *a
 		return -ENOBUFS;
 	}
 	child->line = line;
+	child->linger = s->linger;
 	atomic_store_explicit(&child->place, SOCKET_LIGHT, memory_order_release);
 	if (a && length)
 		sockaddr_put(&l->peer, l->peer_port, a, length);

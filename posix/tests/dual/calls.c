@@ -233,6 +233,28 @@ TEST(what_was_queued_before_shut_rd_is_read)
 	EQUAL(0, n);            /* and what still comes is acknowledged */
 }
 
+/* covers: sock-linger-on */
+TEST(close_lingers_until_all_is_acknowledged_or_time_is_up)
+{
+	const struct linger one_second = { 1, 1 };
+	int p[2], q[2];
+	int64_t start;
+
+	tcp_pair(p);
+	EQUAL(0, setsockopt(p[0], SOL_SOCKET, SO_LINGER, &one_second, sizeof(one_second)));
+	SEND(p[0], "small");
+	start = now_ms();
+	EQUAL(0, close(p[0]));
+	CHECK(now_ms() - start < 900);
+	expect_text(p[1], "small");
+	tcp_pair(q);
+	EQUAL(0, setsockopt(q[0], SOL_SOCKET, SO_LINGER, &one_second, sizeof(one_second)));
+	fill(q[0]);
+	start = now_ms();
+	EQUAL(0, close(q[0]));
+	CHECK(now_ms() - start >= 900);
+}
+
 /* covers: sock-nonblock */
 TEST(blocking_is_chosen_anew_for_each_call)
 {
