@@ -309,11 +309,12 @@ static void reply_info(struct server *s, const struct ep_info *i)
 	reply_format(&s->reply,
 		"\"bytes_acked\":%llu,\"bytes_received\":%llu,\"bytes_sent\":%llu,"
 		"\"bytes_retransmitted\":%llu,\"segments_sent\":%u,\"segments_received\":%u,"
-		"\"retransmitted_total\":%u,\"in_flight_segments\":%u,\"path_mtu\":%u,\"cc\":",
+		"\"retransmitted_total\":%u,\"in_flight_segments\":%u,\"sacked\":%u,\"lost\":%u,\"sent_again\":%u,\"recovery\":%d,"
+		"\"path_mtu\":%u,\"cc\":",
 		(unsigned long long)i->bytes_acked, (unsigned long long)i->bytes_received,
 		(unsigned long long)i->bytes_sent, (unsigned long long)i->bytes_retransmitted,
 		i->segments_sent, i->segments_received, i->retransmitted_total, i->in_flight_segments,
-		i->path_mtu);
+		i->sacked, i->lost, i->sent_again, i->recovery, i->path_mtu);
 	reply_string(&s->reply, i->cc ? i->cc : "");
 	reply_name(s, "local", &i->local);
 	reply_name(s, "peer", &i->peer);

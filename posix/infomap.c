@@ -7,6 +7,8 @@
 #include <string.h>
 
 _Static_assert(offsetof(struct infomap_tcp, snd_wnd) == offsetof(struct tcp_info, tcpi_snd_wnd), "Linux's layout");
+_Static_assert((int)EP_DISORDER == TCP_CA_Disorder && (int)EP_REDUCED == TCP_CA_CWR && (int)EP_RECOVERY == TCP_CA_Recovery &&
+	       (int)EP_LOSS == TCP_CA_Loss, "Linux's numbers");
 _Static_assert(offsetof(struct infomap_tcp, total_rto_time_ms) == 244, "Linux's layout");
 
 static uint32_t usec(nsec t)
@@ -27,7 +29,7 @@ static uint32_t segments(uint32_t bytes, uint32_t mss)
 static void fill_state(const struct ep_info *i, struct infomap_tcp *t)
 {
 	t->state = (uint8_t)i->state;
-	t->ca_state = i->backoff ? TCP_CA_Loss : i->retransmits ? TCP_CA_Recovery : TCP_CA_Open;
+	t->ca_state = (uint8_t)i->recovery;
 	t->retransmits = i->retransmits;
 	t->probes = i->probes;
 	t->backoff = i->backoff;
@@ -52,8 +54,9 @@ void infomap_tcp(const struct ep_info *i, struct infomap_tcp *t)
 	t->rcv_mss = i->receive_mss;
 	t->advmss = i->receive_mss;
 	t->unacked = i->state == TCP_LISTEN ? i->receive_queued : i->in_flight_segments;
-	t->sacked = i->state == TCP_LISTEN ? i->send_queued : 0;
+	t->sacked = i->state == TCP_LISTEN ? i->send_queued : i->sacked;
 	t->lost = i->lost;
+	t->retrans = i->sent_again;
 	t->snd_ssthresh = segments(i->ssthresh, i->mss);
 	t->snd_cwnd = segments(i->cwnd, i->mss);
 	t->rcv_space = i->receive_buffer;

@@ -158,6 +158,9 @@ enum tcp_state {
 	TCP_CLOSED, TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING,
 };
 
+/* What a sender is about; Linux's tcpi_ca_state. */
+enum ep_recovery { EP_OPEN, EP_DISORDER, EP_REDUCED, EP_RECOVERY, EP_LOSS };
+
 struct ep_info {
 	ep_id ep;
 	uint64_t owner;
@@ -175,7 +178,10 @@ struct ep_info {
 	nsec last_data_sent, last_data_received, last_ack_received;  /* ago */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
 	uint32_t segments_sent, segments_received, data_segments_sent, data_segments_received;
-	uint32_t retransmitted_total, lost, in_flight_segments, reorder_seen, path_mtu;
+	/* Segments: outstanding in all, and of those SACKed, taken for lost and not sent again yet, sent again and in flight. */
+	uint32_t in_flight_segments, sacked, lost, sent_again;
+	enum ep_recovery recovery;
+	uint32_t retransmitted_total, reorder_seen, path_mtu;
 	uint64_t pacing_rate, delivery_rate;  /* bytes a second; 0: not known */
 	bool delivery_app_limited;
 	const char *cc;          /* congestion control's name */

@@ -2,6 +2,7 @@
 /* What ss and TCP_INFO show of a connection or a listener. */
 #include "info.h"
 
+#include "flight.h"
 #include "loss.h"
 #include "pace.h"
 #include "recv.h"
@@ -9,6 +10,34 @@
 static nsec ago(const struct tcp_conn *c, nsec when)
 {
 	return c->stack->now - when;
+}
+
+static uint32_t segments(const struct tcp_conn *c, uint32_t numbers)
+{
+	return (numbers + c->snd_mss - 1) / c->snd_mss;
+}
+
+/* By the scoreboard; without one nothing is missing. The sum over records is for those who ask, not for the path. */
+static void fill_recovery(const struct tcp_conn *c, struct ep_info *i)
+{
+	const struct flight *f = c->flight;
+	uint32_t again = 0;
+
+	i->in_flight_segments = segments(c, c->snd_max - c->snd_una);
+	i->recovery = c->phase == LOSS_TIMEOUT ? EP_LOSS : c->phase == LOSS_RECOVERY ? EP_RECOVERY : EP_OPEN;
+	if (!f)
+		return;
+	list_for_each(node, &f->by_sequence) {
+		const struct record *r = container_of(node, struct record, by_sequence);
+
+		if (r->state == RECORD_RESENT)
+			again += r->end - r->start;
+	}
+	i->sacked = segments(c, f->sacked + f->guessed);
+	i->lost = segments(c, f->lost);
+	i->sent_again = segments(c, again);
+	if (i->recovery == EP_OPEN && i->sacked > 0)
+		i->recovery = EP_DISORDER;
 }
 
 static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
@@ -23,8 +52,7 @@ static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 	i->last_data_sent = ago(c, c->last_sent);
 	i->last_data_received = ago(c, c->last_received);
 	i->last_ack_received = ago(c, c->last_acked);
-	i->in_flight_segments = (c->snd_max - c->snd_una + c->snd_mss - 1) / c->snd_mss;
-	i->lost = c->phase == LOSS_TIMEOUT ? (c->snd_max - c->snd_nxt + c->snd_mss - 1) / c->snd_mss : 0;
+	fill_recovery(c, i);
 	i->cc = c->cc.ops->name;
 	i->pacing_rate = pace_rate(c);
 	if (c->delivery) {
