@@ -75,12 +75,31 @@ static struct wire_impairment draw_lan(struct swarm *s)
 		.delay = between(s, 1, 200) * NSEC_PER_USEC, .queue_packets = (uint32_t)between(s, 16, 256) };
 }
 
+static void draw_discipline(struct swarm *s, struct wire_impairment *i)
+{
+	i->discipline = (enum wire_discipline)rng_below(&s->rng, WIRE_DISCIPLINES);
+	i->ecn = one_in(s, 2);
+	i->red_min = (uint32_t)between(s, 2, 40);
+	i->red_max = i->red_min + (uint32_t)between(s, 1, 80);
+	i->target = magnitude(s, 20) * NSEC_PER_MSEC;
+	i->interval = 20 * i->target;
+	i->step_packets = (uint32_t)between(s, 1, 60);
+	if (one_in(s, 2))
+		i->step_delay = between(s, 1, 20) * NSEC_PER_MSEC;
+}
+
 static struct wire_impairment draw_wan(struct swarm *s)
 {
-	return (struct wire_impairment){ .rate = between(s, 5, 200) * 1000000,
+	struct wire_impairment i = { .rate = between(s, 5, 200) * 1000000,
 		.delay = between(s, 1, 80) * NSEC_PER_MSEC, .jitter = magnitude(s, 3) * NSEC_PER_MSEC,
 		.queue_packets = (uint32_t)between(s, 16, 256),
 		.loss = one_in(s, 2) ? fraction(s, 0.02) : 0 };
+
+	if (one_in(s, 3))
+		draw_discipline(s, &i);
+	if (one_in(s, 5))
+		i.hold = between(s, 1, 30) * NSEC_PER_MSEC;
+	return i;
 }
 
 static struct wire_impairment draw_bad(struct swarm *s)
@@ -101,6 +120,13 @@ static struct wire_impairment draw_bad(struct swarm *s)
 		i.reorder = fraction(s, 0.1);
 	if (one_in(s, 2))
 		i.corrupt = fraction(s, 0.02);
+	if (one_in(s, 4)) {
+		i.burst_enter = fraction(s, 0.01);
+		i.burst_leave = 0.2 + fraction(s, 0.5);
+		i.burst_loss = 1;
+	}
+	if (i.rate && one_in(s, 3))
+		draw_discipline(s, &i);
 	return i;
 }
 
@@ -129,8 +155,9 @@ static struct wire_impairment draw_awful(struct swarm *s)
 static void say_impairment(FILE *f, unsigned host, unsigned d, const struct wire_impairment *i)
 {
 	fprintf(f, "# host %u %s: rate %" PRIu64 " delay %" PRIu64 " jitter %" PRIu64 " queue %u/%u loss %g"
-		" duplicate %g reorder %g corrupt %g\n", host, d ? "down" : "up", i->rate, i->delay, i->jitter,
-		i->queue_packets, i->queue_bytes, i->loss, i->duplicate, i->reorder, i->corrupt);
+		" duplicate %g reorder %g corrupt %g burst %g discipline %d hold %" PRIu64 "\n", host, d ? "down" : "up",
+		i->rate, i->delay, i->jitter, i->queue_packets, i->queue_bytes, i->loss, i->duplicate, i->reorder,
+		i->corrupt, i->burst_enter, (int)i->discipline, i->hold);
 }
 
 static void draw_cables(struct swarm *s)
@@ -150,7 +177,7 @@ static void draw_cables(struct swarm *s)
 				i = draw_wan(s);
 			else if (kind >= 1)
 				i = draw_lan(s);
-			if (i.rate || i.loss > 0 || i.corrupt > 0)
+			if (i.rate || i.loss > 0 || i.burst_enter > 0 || i.corrupt > 0)
 				s->lossy = true;
 			if (i.corrupt > 0)
 				s->corrupts = true;
