@@ -12,7 +12,7 @@ import pytest
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.realpath(os.environ.get("LIGHT_BUILD", os.path.join(ROOT, "build", "release")))
 MANUAL = os.path.join(ROOT, "tools", "man")
-PAGES = ["lightd.8", "lightctl.8", "light-run.1", "lightd.conf.5"]
+PAGES = ["lightd.8", "lightctl.8", "light-run.1", "light-sim.1", "lightd.conf.5"]
 
 
 def run(*argv, status=0, **more):
