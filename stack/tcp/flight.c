@@ -1,102 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What leaves in one turn is one record, since it has one time, and so is what is tiny beside the window; a record is cut where an acknowledgment or a retransmission ends
- * inside it. A peer that acknowledges every other byte gets no more than RECORDS_MOST of them: blocks that would need more are
- * not believed, which costs retransmissions and nothing else. */
-#include "flight.h"
+/* What leaves in one turn is one record, since it has one time, and so is what is tiny beside the window; a record is cut where an
+ * acknowledgment or a retransmission ends inside it. */
+#include "records.h"
 
 #include "pace.h"
 
-#define RECORDS_MOST 4096u
 #define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows */
-
-static bool sent_before(nsec a_time, uint32_t a_end, nsec b_time, uint32_t b_end)
-{
-	return a_time < b_time || (a_time == b_time && seq_lt(a_end, b_end));
-}
-
-static struct record *record_of_sequence(struct list *node)
-{
-	return container_of(node, struct record, by_sequence);
-}
-
-static uint32_t length(const struct record *r)
-{
-	return r->end - r->start;
-}
-
-static bool in_flight(const struct record *r)
-{
-	return r->state == RECORD_SENT || r->state == RECORD_RESENT;
-}
-
-/* Every connection can have one: the last ones of the pool are kept for those that have none. */
-static struct record *take(struct tcp_conn *c)
-{
-	struct pool *pool = &c->stack->tcp->records;
-	uint32_t kept = c->flight->records ? c->stack->config.max_endpoints : 0;
-	struct record *r = NULL;
-
-	if (c->flight->records < RECORDS_MOST && pool->used + kept < pool->capacity)
-		r = pool_take_or_null(pool);
-	if (r)
-		c->flight->records++;
-	return r;
-}
-
-static void put(struct tcp_conn *c, struct record *r)
-{
-	list_remove(&r->by_sequence);
-	list_remove(&r->by_time);
-	c->flight->records--;
-	pool_put(&c->stack->tcp->records, r);
-}
-
-/* The books of one state, or what leaves it. */
-static void leave_state(struct flight *f, const struct record *r)
-{
-	if (r->state == RECORD_SACKED) {
-		f->sacked -= length(r);
-	} else if (r->state == RECORD_LOST) {
-		f->lost -= length(r);
-	} else {
-		f->in_flight -= length(r);
-	}
-}
-
-static void enter_state(struct flight *f, struct record *r, enum record_state state)
-{
-	r->state = (uint8_t)state;
-	if (state == RECORD_SACKED) {
-		f->sacked += length(r);
-	} else if (state == RECORD_LOST) {
-		f->lost += length(r);
-	} else {
-		f->in_flight += length(r);
-	}
-	if (!in_flight(r))
-		list_remove(&r->by_time);
-}
-
-/* Cuts [start, end) into [start, at) and a new record [at, end) behind it. False: no record to be had. */
-static bool cut(struct tcp_conn *c, struct record *r, uint32_t at)
-{
-	struct record *tail = take(c);
-	struct list sequence, time;
-
-	if (!tail)
-		return false;
-	sequence = tail->by_sequence;
-	time = tail->by_time;
-	*tail = *r;
-	tail->by_sequence = sequence;
-	tail->by_time = time;
-	tail->start = at;
-	r->end = at;
-	list_prepend(&r->by_sequence, &tail->by_sequence);
-	if (list_linked(&r->by_time))
-		list_prepend(&r->by_time, &tail->by_time);
-	return true;
-}
 
 static struct flight *flight_of(struct tcp_conn *c)
 {
@@ -105,6 +14,7 @@ static struct flight *flight_of(struct tcp_conn *c)
 		CHECK(c->flight);   /* as many as connections */
 		list_init(&c->flight->by_sequence);
 		list_init(&c->flight->by_time);
+		list_init(&c->flight->lost_first);
 		c->flight->highest_sacked = c->snd_una;
 	}
 	return c->flight;
@@ -135,30 +45,33 @@ static void extend(struct tcp_conn *c, struct record *r, uint32_t end)
 	struct flight *f = c->flight;
 	uint32_t n = end - r->end;
 
-	leave_state(f, r);
+	record_leave(f, r);
 	r->end = end;
-	enter_state(f, r, r->again ? RECORD_RESENT : RECORD_SENT);
+	record_enter(f, r, r->again ? RECORD_RESENT : RECORD_SENT);
 	to_newest(f, r, c->stack->now);
 	mark(c, r, n);
 }
 
-/* In flight, as it was: in its place in the order of time only by its age, which is what counts there. */
-static void back_in_flight(struct tcp_conn *c, struct record *r)
+/* In flight, as it was: in its place in the order of time only by its age, which is what counts there. Looks from `at` on, since what was
+ * sent once comes in that order; returns where it is. */
+static struct list *back_in_flight(struct flight *f, struct record *r, struct list *at)
 {
-	struct flight *f = c->flight;
-	struct list *at = &f->by_time;
+	record_leave(f, r);
+	record_enter(f, r, r->again ? RECORD_RESENT : RECORD_SENT);
+	if (at != &f->by_time) {
+		const struct record *before = container_of(at, struct record, by_time);
 
-	leave_state(f, r);
-	enter_state(f, r, r->again ? RECORD_RESENT : RECORD_SENT);
-	for (struct list *node = f->by_time.next; node != &f->by_time; node = node->next) {
-		const struct record *other = container_of(node, struct record, by_time);
+		if (sent_before(r->sent_at, r->end, before->sent_at, before->end))
+			at = &f->by_time;
+	}
+	for (at = at->next; at != &f->by_time; at = at->next) {
+		const struct record *other = container_of(at, struct record, by_time);
 
-		if (sent_before(r->sent_at, r->end, other->sent_at, other->end)) {
-			at = node;
+		if (sent_before(r->sent_at, r->end, other->sent_at, other->end))
 			break;
-		}
 	}
 	list_append(at, &r->by_time);
+	return &r->by_time;
 }
 
 static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_at, bool again)
@@ -167,11 +80,11 @@ static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_a
 	struct record *last = newest_or_null(f), *r;
 
 	if (last && last->state == (again ? RECORD_RESENT : RECORD_SENT) &&
-	    (last->sent_at == sent_at || length(last) < (start - c->snd_una) / RECORDS_FINE)) {
+	    (last->sent_at == sent_at || record_length(last) < (start - c->snd_una) / RECORDS_FINE)) {
 		extend(c, last, end);
 		return;
 	}
-	r = take(c);
+	r = record_take_or_null(c);
 	if (!r) {
 		CHECK(last);
 		extend(c, last, end);
@@ -181,7 +94,7 @@ static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_a
 	r->end = end;
 	r->again = again;
 	list_append(&f->by_sequence, &r->by_sequence);
-	enter_state(f, r, again ? RECORD_RESENT : RECORD_SENT);
+	record_enter(f, r, again ? RECORD_RESENT : RECORD_SENT);
 	to_newest(f, r, sent_at);
 	mark(c, r, end - start);
 }
@@ -206,41 +119,26 @@ void flight_resent(struct tcp_conn *c, struct record *r)
 {
 	struct flight *f = c->flight;
 
-	leave_state(f, r);
+	record_leave(f, r);
 	r->again = true;
-	enter_state(f, r, RECORD_RESENT);
+	record_enter(f, r, RECORD_RESENT);
 	to_newest(f, r, c->stack->now);
-	f->resent += length(r);
-	mark(c, r, length(r));
-}
-
-/* Many small segments are sent again as few large ones. */
-static void absorb(struct tcp_conn *c, struct record *r, uint32_t most)
-{
-	while (length(r) < most && r->by_sequence.next != &c->flight->by_sequence) {
-		struct record *next = record_of_sequence(r->by_sequence.next);
-
-		if (next->state != RECORD_LOST)
-			return;
-		r->end = next->end;
-		r->again |= next->again;
-		put(c, next);
-	}
+	f->resent += record_length(r);
+	mark(c, r, record_length(r));
 }
 
 struct record *flight_lost_or_null(struct tcp_conn *c, uint32_t most)
 {
+	struct record *r;
+
 	if (!c->flight || c->flight->lost == 0)
 		return NULL;
-	list_for_each(node, &c->flight->by_sequence) {
-		struct record *r = record_of_sequence(node);
-
-		if (r->state != RECORD_LOST)
-			continue;
-		absorb(c, r, most);
-		return length(r) <= most || cut(c, r, r->start + most) ? r : NULL;
-	}
-	return NULL;
+	r = container_of(c->flight->lost_first.next, struct record, by_time);
+	/* Many small segments are sent again as few large ones. */
+	while (record_length(r) < most && r->by_sequence.next != &c->flight->by_sequence &&
+	       record_of_sequence(r->by_sequence.next)->state == RECORD_LOST)
+		record_join(c, r);
+	return record_length(r) <= most || record_cut(c, r, r->start + most) ? r : NULL;
 }
 
 struct record *flight_last_or_null(struct tcp_conn *c, uint32_t most)
@@ -249,172 +147,31 @@ struct record *flight_last_or_null(struct tcp_conn *c, uint32_t most)
 
 	flight_open(c);
 	last = c->flight ? newest_or_null(c->flight) : NULL;
-	if (!last || length(last) <= most)
+	if (!last || record_length(last) <= most)
 		return last;
-	if (!cut(c, last, last->end - most))
+	if (!record_cut(c, last, last->end - most))
 		return NULL;
 	return newest_or_null(c->flight);
 }
 
-/* ---- what an acknowledgment says ---- */
-
-/* RFC 8985 6.2 step 2: the newest transmission that has arrived; one that was sent again tells only if it cannot be the
- * first transmission that was acknowledged. */
-static void arrived(struct tcp_conn *c, const struct record *r, const struct tcp_segment *s, struct flight_news *news)
-{
-	struct flight *f = c->flight;
-	nsec rtt = c->stack->now - r->sent_at;
-
-	if (c->delivery)
-		rate_arrived(&c->delivery->rate, &r->mark, c->stack->now, r->sent_at, r->start, r->end);
-	if (!r->again) {
-		news->original |= seq_lt(r->start, c->recover);
-		news->rtt = rtt ? rtt : 1;
-	} else if (rtt < c->rtt.min || (s->has & SEG_HAS_TS && f->resent_any && seq_lt(s->tsecr, f->resent_tsval))) {
-		return;
-	}
-	if (f->rack_sent_at == 0 || sent_before(f->rack_sent_at, f->rack_end, r->sent_at, r->end)) {
-		f->rack_sent_at = r->sent_at;
-		f->rack_rtt = rtt ? rtt : 1;
-		f->rack_end = r->end;
-	}
-}
-
-/* RFC 2883 4: the first block lies below the acknowledgment, or within the second. */
-static bool is_dsack(const struct tcp_segment *s)
-{
-	const struct sack_block *b = s->sack;
-
-	if (seq_lt(b[0].start, s->ack))
-		return true;
-	return s->sack_count > 1 && seq_geq(b[0].start, b[1].start) && seq_leq(b[0].end, b[1].end);
-}
-
-static void sack_range(struct tcp_conn *c, const struct sack_block *b, const struct tcp_segment *s, struct flight_news *news)
-{
-	struct flight *f = c->flight;
-
-	/* A record that is cut has its other part next. */
-	for (struct list *node = f->by_sequence.next; node != &f->by_sequence; node = node->next) {
-		struct record *r = record_of_sequence(node);
-
-		if (seq_geq(r->start, b->end))
-			return;
-		if (r->state == RECORD_SACKED || seq_leq(r->end, b->start))
-			continue;
-		if (seq_lt(r->start, b->start)) {
-			if (!cut(c, r, b->start))
-				return;
-			continue;
-		}
-		if (seq_gt(r->end, b->end) && !cut(c, r, b->end))
-			return;
-		if (seq_lt(r->end, news->highest_before) && r->state == RECORD_SENT && !r->again)
-			c->reordering_seen = true;   /* RFC 8985 6.2 step 3: a hole that was never sent again was filled */
-		arrived(c, r, s, news);
-		leave_state(f, r);
-		enter_state(f, r, RECORD_SACKED);
-		news->sacked += length(r);
-		f->highest_sacked = seq_max(f->highest_sacked, r->end);
-	}
-}
-
-void flight_take_sack(struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
-{
-	unsigned i = 0;
-
-	news->in_flight = flight_pipe(c);
-	news->highest_before = c->flight ? c->flight->highest_sacked : c->snd_una;
-	if (!c->sack_on)
-		return;
-	if (s->sack_count > 0 && is_dsack(s)) {
-		i = 1;
-		news->dsack = true;
-		news->dsack_start = s->sack[0].start;
-		news->dsack_end = s->sack[0].end;
-	}
-	for (; i < s->sack_count; i++) {
-		const struct sack_block *b = &s->sack[i];
-
-		/* Only what was sent and is not acknowledged. */
-		if (seq_lt(b->start, b->end) && seq_geq(b->start, seq_max(c->snd_una, s->ack)) && seq_leq(b->end, c->snd_nxt)) {
-			news->ranges++;
-			flight_open(c);
-			sack_range(c, b, s, news);
-		}
-	}
-}
-
-static void acked(struct tcp_conn *c, const struct record *r, const struct tcp_segment *s, struct flight_news *news)
-{
-	if (r->state == RECORD_SACKED)
-		return;
-	news->acked += length(r);
-	if (seq_lt(r->end, news->highest_before) && !r->again)
-		c->reordering_seen = true;
-	arrived(c, r, s, news);
-}
-
-/* Of what left together and once. */
-static void take_simple_ack(const struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
-{
-	if (c->snd_una == c->snd_nxt)
-		return;
-	news->acked = seq_min(s->ack, c->snd_nxt) - c->snd_una;
-	news->original = seq_lt(c->snd_una, c->recover);
-	news->rtt = c->stack->now > c->sent_at ? c->stack->now - c->sent_at : 1;
-}
-
-/* Without SACK: what duplicates had told already is no news. What was sent again had not arrived then, the rest may have (RFC 9937 6.2). */
-static void take_known(struct flight *f, struct flight_news *news, uint32_t again)
-{
-	uint32_t known = news->acked > again ? news->acked - again : 0;
-
-	if (known > f->guessed)
-		known = f->guessed;
-	f->guessed -= known;
-	news->acked -= known;
-}
-
-void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct flight_news *news)
-{
-	struct flight *f = c->flight;
-	uint32_t again = 0;
-
-	if (!f) {
-		take_simple_ack(c, s, news);
-		return;
-	}
-	while (!list_empty(&f->by_sequence)) {
-		struct record *r = record_of_sequence(f->by_sequence.next);
-
-		if (seq_geq(r->start, s->ack))
-			break;
-		if (seq_gt(r->end, s->ack)) {
-			/* A part of it has arrived: the rest stays as it is. */
-			struct record part = *r;
-
-			part.end = s->ack;
-			acked(c, &part, s, news);
-			leave_state(f, r);
-			r->start = s->ack;
-			enter_state(f, r, (enum record_state)r->state);
-			break;
-		}
-		acked(c, r, s, news);
-		again += r->again ? length(r) : 0;
-		leave_state(f, r);
-		put(c, r);
-	}
-	take_known(f, news, again);
-}
-
 void flight_mark_lost(struct tcp_conn *c, struct record *r)
 {
-	leave_state(c->flight, r);
-	enter_state(c->flight, r, RECORD_LOST);
+	record_leave(c->flight, r);
+	record_enter(c->flight, r, RECORD_LOST);
 	if (c->delivery)
 		rate_lost(&c->delivery->rate, &r->mark, r->start, r->end);
+}
+
+void flight_sort_lost(struct tcp_conn *c)
+{
+	list_for_each(node, &c->flight->by_sequence) {
+		struct record *r = record_of_sequence(node);
+
+		if (r->state != RECORD_LOST)
+			continue;
+		list_remove(&r->by_time);
+		list_append(&c->flight->lost_first, &r->by_time);
+	}
 }
 
 void flight_all_lost(struct tcp_conn *c, uint32_t end)
@@ -423,9 +180,10 @@ void flight_all_lost(struct tcp_conn *c, uint32_t end)
 	list_for_each(node, &c->flight->by_sequence) {
 		struct record *r = record_of_sequence(node);
 
-		if (in_flight(r) && seq_lt(r->start, end))
+		if (record_in_flight(r) && seq_lt(r->start, end))
 			flight_mark_lost(c, r);
 	}
+	flight_sort_lost(c);
 }
 
 void flight_first_lost(struct tcp_conn *c, uint32_t most)
@@ -435,9 +193,9 @@ void flight_first_lost(struct tcp_conn *c, uint32_t most)
 	if (list_empty(&c->flight->by_sequence))
 		return;
 	r = record_of_sequence(c->flight->by_sequence.next);
-	if (length(r) > most)
-		cut(c, r, r->start + most);    /* without a record to spare, all of it */
-	if (in_flight(r))
+	if (record_length(r) > most)
+		record_cut(c, r, r->start + most);    /* without a record to spare, all of it */
+	if (record_in_flight(r))
 		flight_mark_lost(c, r);
 }
 
@@ -457,11 +215,13 @@ uint32_t flight_guess(struct tcp_conn *c, uint32_t size)
 
 void flight_none_lost(struct tcp_conn *c)
 {
+	struct list *at = &c->flight->by_time;
+
 	list_for_each(node, &c->flight->by_sequence) {
 		struct record *r = record_of_sequence(node);
 
 		if (r->state == RECORD_LOST)
-			back_in_flight(c, r);
+			at = back_in_flight(c->flight, r, at);
 	}
 }
 
@@ -498,7 +258,7 @@ void flight_forget(struct tcp_conn *c)
 	if (!c->flight)
 		return;
 	while (!list_empty(&c->flight->by_sequence))
-		put(c, record_of_sequence(c->flight->by_sequence.next));
+		record_put(c, record_of_sequence(c->flight->by_sequence.next));
 	pool_put(&c->stack->tcp->flights, c->flight);
 	c->flight = NULL;
 }
@@ -513,6 +273,7 @@ const char *flight_check(const struct tcp_conn *c)
 {
 	const struct flight *f = c->flight;
 	uint32_t next = c->snd_una, sum[4] = { 0 }, n = 0;
+	bool sacked = false;
 
 	if (!f)
 		return c->sent_at > c->stack->now ? "tcp: something was sent later than now" : NULL;
@@ -521,10 +282,13 @@ const char *flight_check(const struct tcp_conn *c)
 
 		if (r->start != next || !seq_lt(r->start, r->end) || r->state > RECORD_RESENT)
 			return "tcp: records do not follow one another";
-		if (in_flight(r) != list_linked(&r->by_time))
-			return "tcp: a record is in flight and not in the order of time, or the reverse";
+		if ((r->state == RECORD_SACKED) == list_linked(&r->by_time))
+			return "tcp: a record is in flight or lost and in no list of those, or the reverse";
+		if (sacked && r->state == RECORD_SACKED)
+			return "tcp: neighbours are SACKed and not one record";
+		sacked = r->state == RECORD_SACKED;
 		next = r->end;
-		sum[r->state] += length(r);
+		sum[r->state] += record_length(r);
 		n++;
 	}
 	if (next != c->snd_nxt || n != f->records)

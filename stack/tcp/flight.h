@@ -23,7 +23,7 @@ enum record_state {
 
 struct record {
 	struct list by_sequence;
-	struct list by_time;    /* SENT and RESENT ones, the oldest transmission first */
+	struct list by_time;    /* SENT and RESENT ones, the oldest transmission first; LOST ones, in the order they go again */
 	nsec sent_at;           /* the last transmission */
 	uint32_t start, end;    /* numbers [start, end); a FIN takes one */
 	uint8_t state;          /* enum record_state */
@@ -33,6 +33,9 @@ struct record {
 
 struct flight {
 	struct list by_sequence, by_time;
+	struct list lost_first;            /* of record.by_time */
+	struct record *cursor;             /* where the last SACK was; NULL: gone */
+	uint32_t steps;                    /* over records that the last acknowledgment changed nothing of */
 	uint32_t records;
 	uint32_t in_flight, sacked, lost;  /* numbers in each state; their sum is snd_nxt - snd_una */
 	uint32_t guessed;                  /* without SACK: that duplicates say have arrived, of unknown place */
@@ -85,6 +88,8 @@ void flight_take_sack(struct tcp_conn *, const struct tcp_segment *, struct flig
 void flight_take_ack(struct tcp_conn *, const struct tcp_segment *, struct flight_news *);
 
 void flight_mark_lost(struct tcp_conn *, struct record *);
+/* What is lost goes again in the order of sequence, whenever it was detected. */
+void flight_sort_lost(struct tcp_conn *);
 /* All that is not SACKed and begins before `end`. */
 void flight_all_lost(struct tcp_conn *, uint32_t end);
 /* Without SACK: at most `most` numbers at the front. */

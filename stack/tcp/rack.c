@@ -114,10 +114,11 @@ void rack_timeout(struct tcp_conn *c)
 	list_for_each(node, &f->by_sequence) {
 		struct record *r = container_of(node, struct record, by_sequence);
 
-		if (list_linked(&r->by_time) && (first || rtt == 0 || r->sent_at + allowed <= now))
+		if (r->state != RECORD_SACKED && r->state != RECORD_LOST && (first || rtt == 0 || r->sent_at + allowed <= now))
 			flight_mark_lost(c, r);
 		first = false;
 	}
+	flight_sort_lost(c);
 }
 
 /* ---- the tail loss probe ---- */
