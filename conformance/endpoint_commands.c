@@ -316,6 +316,12 @@ static void reply_info(struct server *s, const struct ep_info *i)
 		i->segments_sent, i->segments_received, i->retransmitted_total, i->in_flight_segments,
 		i->sacked, i->lost, i->sent_again, i->recovery, i->path_mtu);
 	reply_string(&s->reply, i->cc ? i->cc : "");
+	reply_format(&s->reply,
+		",\"ecn\":%d,\"ecn_seen\":%d,\"ecn_mute\":%d,\"delivered_ce\":%u,\"received_ce\":%u,"
+		"\"delivered_bytes\":[%u,%u,%u],\"received_bytes\":[%u,%u,%u]",
+		i->ecn, i->ecn_seen, i->ecn_mute, i->delivered_ce, i->received_ce,
+		i->delivered_e0_bytes, i->delivered_ce_bytes, i->delivered_e1_bytes,
+		i->received_e0_bytes, i->received_ce_bytes, i->received_e1_bytes);
 	reply_name(s, "local", &i->local);
 	reply_name(s, "peer", &i->peer);
 	reply_format(&s->reply, "}");

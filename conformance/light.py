@@ -38,6 +38,8 @@ STATES = {name: i + 1 for i, name in enumerate(
 TIME_SETTINGS = {'rto_initial', 'rto_min', 'rto_max', 'clock_granularity', 'delayed_ack', 'msl',
                  'fin_wait_2', 'keep_idle', 'keep_interval', 'user_timeout'}
 
+ECN = {name: i for i, name in enumerate('off passive request accurate-passive accurate'.split())}
+
 live = []          # stacks of the running test, for the report of a failure
 
 
@@ -171,6 +173,8 @@ class Stack:
         self.start = self.ns = settings.pop('start', 1_000_000_000_000)
         self.mtu = mtu
         self.oracle = oracle.Oracle(mtu, [a.split('/')[0] for a in addresses], mac)
+        self.oracle.accurate_ecn = dict(tcp).get('ecn', 0) in (ECN['accurate-passive'], ECN['accurate'])
+        self.oracle.dctcp = dict(tcp).get('cc') == 'dctcp'
         live.append(self)
         words = [f'profile={profile}', f'start={self.start}']
         for name, value in dict(tcp).items():

@@ -33,6 +33,7 @@ class Oracle:
     """seen counts the checked frames by kind, so that a test can tell that it checked something."""
 
     def __init__(self, mtu, addresses, mac):
+        self.accurate_ecn = self.dctcp = False     # what the stack was asked for
         self.mtu = mtu
         self.addresses = {ipaddress.ip_address(a).packed for a in addresses}
         self.mac = bytes.fromhex(mac.replace(':', ''))
@@ -100,6 +101,7 @@ class Oracle:
             self.seen['fragment'] += 1
         elif not gso:
             self.transport(p[9], source, destination, p[header_len:total])
+            require(p[9] != 6 or not p[1] & 3 or self.ect_allowed(p[header_len:total]), 'ECT on what is no data')
 
     def transport(self, protocol, source, destination, data):
         pseudo = source + destination + struct.pack('>HH', protocol, len(data))
@@ -110,6 +112,10 @@ class Oracle:
         else:
             require(protocol == 6, 'a protocol that nobody asked for')
             self.tcp(pseudo, data)
+
+    def ect_allowed(self, tcp):
+        """RFC 3168 6.1.1, 6.1.4: not on SYN, RST, or without data; DCTCP's may (RFC 8257 3.6)."""
+        return len(tcp) > (tcp[12] >> 4) * 4 if not tcp[13] & 6 else self.dctcp
 
     def icmp(self, data):
         require(len(data) >= 8, 'ICMP cut off')
@@ -137,7 +143,7 @@ class Oracle:
         require(checksum(pseudo + data) == 0, 'TCP checksum')
         header_len, flags = (data[12] >> 4) * 4, data[13]
         require(20 <= header_len <= len(data), 'TCP data offset')
-        require(not data[12] & 15, 'reserved TCP bits')
+        require(not data[12] & (14 if self.accurate_ecn else 15), 'reserved TCP bits')
         require(data[0:2] != b'\0\0' and data[2:4] != b'\0\0', 'TCP port 0')
         self.tcp_options(data[20:header_len], bool(flags & 2))
         self.seen['tcp'] += 1

@@ -8,7 +8,7 @@ from light import ADDR, HOST, HOST_MAC, MAC, STATES
 from oracle import checksum
 import ipaddress
 
-FLAGS = 'FSRPAU'
+FLAGS = 'FSRPAUEC'     # E and C: ECE and CWR
 M32 = 0xffffffff
 
 
@@ -58,6 +58,17 @@ class Segment:
                 continue
             yield options[0], options[2:options[1]]
             options = options[options[1]:]
+
+    @property
+    def ecn(self):
+        """The ECN field of the IP header: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE."""
+        return self.ip[1] & 3
+
+    @property
+    def ace(self):
+        """AE, CWR and ECE as a number (RFC 9768)."""
+        tcp = self.ip[(self.ip[0] & 15) * 4:]
+        return (tcp[12] & 1) << 2 | tcp[13] >> 6
 
     @property
     def length(self):
@@ -121,7 +132,7 @@ class Peer:
         return options
 
     def build(self, flags='A', data=b'', seq=None, ack=None, window=None, options=None, urgent=0,
-              reserved=0, offset=None, tcp_checksum=None, tos=0, ttl=64, src=None, dst=None, ip_options=b'',
+              reserved=0, ace=None, offset=None, tcp_checksum=None, tos=0, ttl=64, src=None, dst=None, ip_options=b'',
               to_mac=MAC):
         """A frame with a segment of this connection; nothing is remembered of it."""
         options = self.options_for(flags) if options is None else options
@@ -131,6 +142,8 @@ class Peer:
         window = self.window if window is None else window
         offset = 5 + len(options) // 4 if offset is None else offset
         bits = sum(1 << FLAGS.index(f) for f in flags)
+        if ace is not None:
+            bits, reserved = bits & 63 | (ace & 3) << 6, ace >> 2
         tcp = struct.pack('>HHIIBBHHH', self.port, self.stack_port, seq & M32, ack & M32,
                           offset << 4 | reserved, bits, window, 0, urgent) + options + data
         src = ipaddress.ip_address(src or self.addr).packed
@@ -223,14 +236,18 @@ class Peer:
         self.one('A', ack=self.seq)
         return syn
 
-    def receive_syn(self):
+    def receive_ecn_syn(self, flags='SEC', **fields):
+        """As receive_syn, of a stack that asks for ECN (or may not)."""
+        return self.receive_syn(flags, **fields)
+
+    def receive_syn(self, flags='S', **fields):
         """Takes the stack's SYN, whatever port it comes from."""
         frames = self.stack.sent(where=lambda f: f.raw[12:14] == b'\x08\x00' and f.raw[23] == 6
                                  and f.raw[30:34] == ipaddress.ip_address(self.addr).packed
                                  and struct.unpack('>H', f.raw[36:38])[0] == self.port)
         assert len(frames) == 1, f'expected one SYN, got {frames}'
         syn = Segment(frames[0])
-        self.check(syn, 'S')
+        self.check(syn, flags, **fields)
         self.stack_port = syn.sport
         self.stack_addr = str(ipaddress.ip_address(syn.ip[12:16]))
         self.note(syn)

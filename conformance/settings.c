@@ -17,6 +17,7 @@ struct field {
 #define FIELD(name, kind) { "tcp." #name, kind, offsetof(struct stack_config, tcp.name) }
 
 static const struct field fields[] = {
+	FIELD(ecn, U32),
 	FIELD(rto_initial, NSEC), FIELD(rto_min, NSEC), FIELD(rto_max, NSEC),
 	FIELD(clock_granularity, NSEC), FIELD(delayed_ack, NSEC), FIELD(msl, NSEC),
 	FIELD(fin_wait_2, NSEC), FIELD(keep_idle, NSEC), FIELD(keep_interval, NSEC),

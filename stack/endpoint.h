@@ -160,6 +160,7 @@ enum tcp_state {
 
 /* What a sender is about; Linux's tcpi_ca_state. */
 enum ep_recovery { EP_OPEN, EP_DISORDER, EP_REDUCED, EP_RECOVERY, EP_LOSS };
+enum ep_ecn { EP_ECN_NONE, EP_ECN_CLASSIC, EP_ECN_ACCURATE };  /* RFC 3168, RFC 9768 */
 
 struct ep_info {
 	ep_id ep;
@@ -185,6 +186,12 @@ struct ep_info {
 	uint64_t pacing_rate, delivery_rate;  /* bytes a second; 0: not known */
 	bool delivery_app_limited;
 	const char *cc;          /* congestion control's name */
+	/* Explicit congestion notification */
+	enum ep_ecn ecn;
+	bool ecn_seen, ecn_mute;             /* the peer sets it; negotiated, but we do not set it */
+	uint32_t delivered_ce, received_ce;  /* packets that came marked, ours and the peer's */
+	uint32_t delivered_e0_bytes, delivered_ce_bytes, delivered_e1_bytes;  /* accurate: as the peer reports */
+	uint32_t received_e0_bytes, received_ce_bytes, received_e1_bytes;     /* ... and as we do */
 };
 int ep_info(struct stack *, ep_id, struct ep_info *);
 /* Walks all endpoints (TIME-WAIT and half-open ones too, with ep 0): *cursor starts at 0; false at the end. */

@@ -21,6 +21,10 @@ enum tcp_cookies { TCP_COOKIES_OFF, TCP_COOKIES_WHEN_FULL, TCP_COOKIES_ALWAYS };
 
 enum { TCP_FASTOPEN_CLIENT = 1 << 0, TCP_FASTOPEN_SERVER = 1 << 1 };
 
+/* Explicit congestion notification: with whom it is agreed on, and of which kind: classic (RFC 3168), or accurate (RFC 9768) with all who
+ * know it and classic with the others. Passive: only where the peer asks, as Linux by default. DCTCP asks whatever is set. */
+enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_PASSIVE, TCP_ECN_REQUEST, TCP_ECN_ACCURATE_PASSIVE, TCP_ECN_ACCURATE, TCP_ECN_END };
+
 /* The settings of TCP; tcp_settings_linux() is the default profile, tcp_settings_standard() the RFCs'. */
 struct tcp_settings {
 	nsec rto_initial;        /* 1 s (RFC 6298 2.1) */
@@ -44,6 +48,7 @@ struct tcp_settings {
 	uint32_t syn_cookies;            /* enum tcp_cookies; when full: of max_half_open, or of the listener's backlog */
 	uint32_t fastopen;               /* TCP_FASTOPEN_*: what a socket may ask for (RFC 7413); linux: both */
 	bool window_scaling, timestamps, sack;
+	enum tcp_ecn ecn;                /* TCP_ECN_PASSIVE */
 	bool close_unread_resets;        /* RST when closed with unread data (RFC 2525 2.17) */
 	/* A soft ICMP error ends an attempt to connect (RFC 5461 4.1, as Linux does); false: it is told when the attempt has failed by itself. */
 	bool soft_errors_end_attempts;

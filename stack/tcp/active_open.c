@@ -7,6 +7,7 @@
 
 #include "close.h"
 #include "fastopen_cookie.h"
+#include "ecn.h"
 #include "output.h"
 #include "recv.h"
 #include "timers.h"
@@ -253,6 +254,7 @@ enum verdict active_open_input(struct tcp_conn *c, struct tcp_segment *s, enum d
 		output_syn(c);
 		return NEXT;
 	}
+	ecn_answered(c, s);
 	complete(c, s, false);
 	s->flags &= (uint8_t)~SEG_SYN;
 	s->seq++;

@@ -3,6 +3,7 @@
  * listener, and whose it is. */
 #include "child.h"
 
+#include "ecn.h"
 #include "listen.h"
 
 /* What a child inherits from its listener. */
@@ -56,6 +57,7 @@ static void take_over(struct tcp_conn *c, const struct half_open *h, const struc
 	c->max_snd_wnd = c->snd_wnd;
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
+	ecn_inherit(c, h);
 	c->retransmits = h->retries;
 	c->syn_retransmitted = h->retries > 0;
 	if (h->sent_at == 0)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "ecn.h"
 #include "flight.h"
 #include "gaps.h"
 #include "half_open.h"
@@ -87,6 +88,7 @@ void conn_free(struct tcp_conn *c)
 	gaps_forget(c);
 	flight_forget(c);
 	pace_detach(c);
+	ecn_forget(c);
 	c->ep->tcp = NULL;
 	pool_put(&c->stack->tcp->conns, c);
 }

@@ -86,6 +86,7 @@ struct tcp_conn {
 	bool probe_unmeasured : 1;                    /* no round trip was measured since the last one */
 	bool mtu_changed : 1;
 	bool rtt_resume : 1;     /* a timeout was needless: the next sample replaces what is smaller (RFC 4015 3.1) */
+	bool ecn_plain : 1;      /* a SYN without ECN went out after one with it */
 	uint8_t phase;           /* enum loss_phase */
 	uint8_t retransmit_mode; /* enum retransmit_mode */
 	uint8_t urgent;          /* enum urgent_state of what is received */
@@ -96,6 +97,7 @@ struct tcp_conn {
 	uint8_t backoff, retransmits, probes, keep_probes, dupacks;
 	uint8_t loss_timer;       /* enum loss_timer */
 	uint8_t reorder_steps, reorder_persist; /* RACK.reo_wnd_mult, RACK.reo_wnd_persist */
+	uint8_t ecn_offered;      /* enum ecn_mode of our SYN */
 	uint8_t unacked_segments; /* full segments received since the last ACK */
 	uint16_t snd_mss;         /* payload of a full segment now, options taken off */
 	uint16_t peer_mss, rcv_mss;
@@ -122,6 +124,7 @@ struct tcp_conn {
 	uint32_t receive_base;
 	uint32_t ts_recent, ts_offset;
 	uint32_t autotune_from;   /* rcv_nxt when the measurement began */
+	struct ecn *ecn;          /* NULL: not negotiated (ecn.c) */
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 
 	/* sent.c, loss.c */
@@ -157,7 +160,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, flights, records, deliveries;
+	struct pool conns, listeners, half_opens, time_waits, gaps, flights, records, deliveries, ecns;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */

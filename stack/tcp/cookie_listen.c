@@ -5,6 +5,7 @@
 
 #include "child.h"
 #include "cookie.h"
+#include "ecn.h"
 #include "input.h"
 
 #define COOKIE_LIFE (120 * NSEC_PER_SEC)
@@ -26,6 +27,7 @@ static void restore(struct half_open *h, const struct tcp_segment *seg, uint16_t
 		syn.has |= options.scale_on ? SEG_HAS_SCALE : 0;
 		syn.scale = options.scale;
 	}
+	ecn_restore(h, seg, options.ecn_on && seg->has & SEG_HAS_TS, &syn);
 	half_open_negotiate(h, &syn);
 }
 
@@ -50,6 +52,7 @@ void cookie_answer(struct half_open *h, const struct tcp_segment *seg)
 	half_open_negotiate(h, seg);
 	if (!h->ts_on) { /* there is no place for them */
 		h->scale_on = h->sack_on = false;
+		h->ecn = h->ecn == ECN_CLASSIC ? ECN_NONE : h->ecn;
 		h->snd_scale = h->rcv_scale = 0;
 	}
 	h->iss = cookie_make(h->stack, &h->flow.key, h->irs, h->mss);

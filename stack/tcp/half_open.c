@@ -10,6 +10,7 @@
 #include "cookie.h"
 #include "cookie_listen.h"
 #include "fastopen.h"
+#include "ecn.h"
 #include "input.h"
 #include "output.h"
 #include "recv.h"
@@ -80,7 +81,7 @@ static void refresh_path(struct half_open *h)
 static uint32_t stamp_of(const struct half_open *h)
 {
 	uint32_t now = conn_ts_now(h->stack, h->ts_offset);
-	struct cookie_options options = { .scale_on = h->scale_on, .sack_on = h->sack_on, .scale = h->snd_scale };
+	struct cookie_options options = { .scale_on = h->scale_on, .sack_on = h->sack_on, .ecn_on = h->ecn == ECN_CLASSIC, .scale = h->snd_scale };
 
 	return h->cookie ? cookie_stamp(now, &options) : now;
 }
@@ -119,6 +120,7 @@ void half_open_answer(struct half_open *h)
 		seg.ack = h->child->rcv_nxt;
 		seg.window = (uint16_t)(window < 65535 ? window : 65535);
 	}
+	ecn_fill_syn_ack(h, &seg);
 	h->sent_at = h->stack->now;
 	output_bare(h->stack, &route, &seg);
 }
@@ -142,6 +144,21 @@ static void send_ack(struct half_open *h)
 	if (h->answered && h->stack->now - h->answered < ANSWER_INTERVAL)
 		return;
 	h->answered = h->stack->now ? h->stack->now : 1;
+	output_bare(h->stack, &route, &seg);
+}
+
+static void send_reset(struct half_open *h)
+{
+	struct output_route route = route_of(h);
+	struct tcp_segment seg = {
+		.source = h->flow.key.local_port,
+		.destination = h->flow.key.remote_port,
+		.seq = h->iss + 1,
+		.ack = h->irs + 1,
+		.flags = SEG_RST | SEG_ACK,
+	};
+
+	count(h->stack, COUNT_TCP_RESETS_SENT);
 	output_bare(h->stack, &route, &seg);
 }
 
@@ -213,6 +230,7 @@ void half_open_negotiate(struct half_open *h, const struct tcp_segment *s)
 		h->ts_recent = s->tsval;
 		h->ts_offset = conn_ts_offset(h->stack, &h->flow.key);
 	}
+	ecn_asked(h, s);
 	h->window = settings->receive_buffer_initial;
 	if (ep->autotune_off || h->window > ep->receive_max)
 		h->window = ep->receive_max;
@@ -237,7 +255,10 @@ static bool half_open_acceptable(struct half_open *h, struct tcp_segment *seg)
 	}
 	if (seg->flags & SEG_SYN) {
 		drop_count(s, DROP_TCP_SYN);
-		if (seg->seq == h->irs && !(seg->flags & SEG_ACK)) {
+		if (seg->seq == h->irs && !(seg->flags & SEG_ACK) && !ecn_asked_again(h, seg)) {
+			send_reset(h);
+			forget(h);
+		} else if (seg->seq == h->irs && !(seg->flags & SEG_ACK)) {
 			refresh_path(h);
 			half_open_answer(h); /* our SYN-ACK was lost, or is slow */
 		} else {

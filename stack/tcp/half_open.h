@@ -19,6 +19,9 @@ struct half_open {
 	uint16_t mss, window_field;
 	uint8_t snd_scale, rcv_scale, retries;
 	bool ts_on, sack_on, scale_on;
+	uint8_t ecn;         /* enum ecn_mode */
+	uint8_t ecn_arrived; /* enum ecn_field of the SYN */
+	bool ecn_plain;      /* its SYN came again without ECN */
 	bool acked;  /* its ACK came, but the listener waits for data */
 	bool fast;   /* not in the flow table: the child is or was */
 	bool fastopen_answer; /* the SYN-ACK carries this cookie */

@@ -2,6 +2,7 @@
 /* What ss and TCP_INFO show of a connection or a listener. */
 #include "info.h"
 
+#include "ecn.h"
 #include "flight.h"
 #include "loss.h"
 #include "pace.h"
@@ -61,6 +62,22 @@ static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 	}
 }
 
+/* The counters of accurate ECN begin with 1, so that zero is somebody else's (RFC 9768 3.2.1). */
+static void fill_ecn(const struct ecn *e, struct ep_info *i)
+{
+	i->ecn = (enum ep_ecn)e->mode;
+	i->ecn_seen = e->seen;
+	i->ecn_mute = e->mute;
+	i->delivered_ce = e->delivered_ce;
+	i->received_ce = e->received_ce;
+	i->delivered_e0_bytes = e->peer_bytes[ECN_E0B] - 1;
+	i->delivered_ce_bytes = e->peer_bytes[ECN_CEB];
+	i->delivered_e1_bytes = e->peer_bytes[ECN_E1B] - 1;
+	i->received_e0_bytes = e->bytes[ECN_E0B] - 1;
+	i->received_ce_bytes = e->bytes[ECN_CEB];
+	i->received_e1_bytes = e->bytes[ECN_E1B] - 1;
+}
+
 void info_conn(const struct tcp_conn *c, struct ep_info *i)
 {
 	/* Data is taken and sent, but the handshake is not over (RFC 7413). */
@@ -91,6 +108,8 @@ void info_conn(const struct tcp_conn *c, struct ep_info *i)
 	i->reorder_seen = c->reordered;
 	i->path_mtu = c->path.mtu;
 	i->cc = conn_congestion(c)->name;
+	if (c->ecn)
+		fill_ecn(c->ecn, i);
 	if (conn_synchronised(c)) {
 		i->bytes_sent = c->bytes_acked + (c->snd_max - c->snd_una) + c->bytes_retransmitted;
 		fill_transfer(c, i);

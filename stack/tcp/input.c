@@ -7,6 +7,7 @@
 
 #include "active_open.h"
 #include "close.h"
+#include "ecn.h"
 #include "fastopen.h"
 #include "output.h"
 #include "rack.h"
@@ -22,6 +23,7 @@
 /* The segment on its way through the steps. */
 struct arrival {
 	struct tcp_segment *s;
+	uint32_t len;       /* of its payload, before it is trimmed */
 	uint32_t urgent;    /* the urgent byte, if SEG_URG: relative to the whole segment, before it is trimmed */
 	enum drop why;      /* counted when the verdict refuses it */
 	bool keep_alive;    /* not in the window, but just before it: its ACK and window are still good */
@@ -143,6 +145,11 @@ static enum verdict check_syn(struct tcp_conn *c, struct arrival *a)
 	if (!(a->s->flags & SEG_SYN))
 		return NEXT;
 	a->why = DROP_TCP_SYN;
+	if (c->ecn && ecn_contradicts(c, a->s)) {
+		drop_count(c->stack, a->why);
+		conn_abort(c, ECONNRESET);
+		return DONE;
+	}
 	return c->request && fastopen_syn_again(c, a->s) ? DROP : CHALLENGE;
 }
 
@@ -213,6 +220,8 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 	recovery_ack(c, a->s, news, acked, rtt);
 	take_window(c, a);
 	send_note_room(c);
+	if (c->ecn)
+		ecn_respond(c);
 	if (conn_has_unsent(c))
 		conn_ready(c);
 	if (c->stack->now - c->confirmed >= NSEC_PER_SEC) {
@@ -242,8 +251,11 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		a->why = DROP_TCP_NO_ACK;
 		return a->answer && c->socket.state == TCP_SYN_RECEIVED ? ACK : DROP;
 	}
-	if (c->socket.state == TCP_SYN_RECEIVED)
+	if (c->socket.state == TCP_SYN_RECEIVED) {
+		if (c->ecn && c->ecn->await_ack)
+			ecn_take_feedback(c, s, 0);
 		return enter_established(c, a);
+	}
 	a->why = DROP_TCP_ACK;
 	if (c->request && !fastopen_acked(c, s))
 		return RESET; /* it is a SYN-RECEIVED still */
@@ -254,6 +266,8 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 	c->last_acked = c->stack->now;
 	c->probes = 0;
 	recovery_take(c, s, &news);
+	if (c->ecn)
+		ecn_take_feedback(c, s, news.acked + news.sacked);
 	if (seq_gt(s->ack, c->snd_una))
 		return new_ack(c, a, &news);
 	if (!c->sack_on && is_duplicate_ack(c, a))
@@ -262,6 +276,8 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		recovery_ack(c, s, &news, 0, 0);
 	else if (c->sack_on)
 		rack_nothing_new(c, s);
+	if (c->ecn)
+		ecn_respond(c);
 	take_window(c, a);
 	return NEXT;
 }
@@ -341,6 +357,8 @@ static enum verdict steps(struct tcp_conn *c, struct arrival *a)
 		v = check_rst(c, a);
 	if (v == NEXT)
 		v = check_syn(c, a);
+	if (v == NEXT && c->ecn && !a->keep_alive)
+		ecn_arrived(c, a->s, a->len);
 	if (v == NEXT)
 		v = check_ack(c, a);
 	if (v == NEXT)
@@ -349,6 +367,8 @@ static enum verdict steps(struct tcp_conn *c, struct arrival *a)
 		v = process_data(c, a);
 	if (v == NEXT)
 		v = process_fin(c, a);
+	if (v == NEXT && c->ecn)
+		ecn_arrived_all(c);
 	return v;
 }
 
@@ -371,7 +391,7 @@ static void answer_refused(struct tcp_conn *c, const struct tcp_segment *s)
 void input_segment(struct tcp_conn *c, struct tcp_segment *s, const struct ip_received *ip)
 {
 	struct stack *stack = c->stack;
-	struct arrival a = { .s = s, .urgent = s->seq + s->urgent - 1 };
+	struct arrival a = { .s = s, .len = s->len, .urgent = s->seq + s->urgent - 1 };
 	enum verdict v;
 
 	c->last_received = stack->now;

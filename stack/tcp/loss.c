@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "ecn.h"
 #include "flight.h"
 #include "rack.h"
 #include "pace.h"
@@ -28,11 +29,12 @@ void loss_tell(struct tcp_conn *c, const struct loss_told *told)
 		.acked = told->acked,
 		.delivered = told->delivered,
 		.lost = told->lost,
+		.marked = c->ecn && told->delivered > 0 ? c->ecn->marked : 0,
 		.in_flight = told->in_flight,
 		.in_flight_after = c->flight ? flight_pipe(c) : conn_in_flight(c),
 		.snd_una = c->snd_una,
 		.snd_nxt = c->snd_nxt,
-		.grow = told->acked > 0 && !told->ends && c->phase != LOSS_RECOVERY,
+		.grow = told->acked > 0 && !told->ends && c->phase != LOSS_RECOVERY && !(c->ecn && ecn_forbids_growth(c)),
 		/* In slow start half a window in use doubles rightly; later it must be full. */
 		.limited = slow_start ? 2 * (uint64_t)told->in_flight >= window : (uint64_t)told->in_flight + c->snd_mss >= window,
 		.after_timeout = c->phase == LOSS_TIMEOUT,
@@ -87,6 +89,8 @@ bool loss_timeout(struct tcp_conn *c)
 	}
 	c->phase = LOSS_TIMEOUT;
 	c->recover = c->snd_max;
+	if (c->ecn)
+		ecn_reduced(c);
 	if (c->flight)
 		recovery_timeout(c);
 	timers_restart(c);

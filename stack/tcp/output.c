@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ecn.h"
 #include "gaps.h"
 #include "recv.h"
 #include "resets.h"
@@ -54,13 +55,13 @@ static struct output_route route_of(const struct tcp_conn *c)
 	};
 }
 
-static int hand_to_ip(struct stack *s, struct pkt *p, const struct output_route *r)
+static int hand_to_ip(struct stack *s, struct pkt *p, const struct output_route *r, uint8_t ecn)
 {
 	struct ip_send how = {
 		.path = r->path,
 		.protocol = PROTOCOL_TCP,
 		.ttl = r->ttl ? r->ttl : s->config.ttl,
-		.tos = r->tos,
+		.tos = r->tos | ecn,
 		.dont_fragment = r->dont_fragment,
 	};
 
@@ -88,6 +89,8 @@ static void fill(struct tcp_conn *c, struct tcp_segment *seg, uint32_t seq, uint
 	seg->ack = c->rcv_nxt;
 	seg->flags = flags;
 	seg->has = 0;
+	seg->ae = false;
+	seg->ecn = 0;
 	seg->sack_count = 0;
 	seg->urgent = 0;
 	seg->window = (uint16_t)(recv_window(c) >> (c->scale_on ? c->rcv_scale : 0));
@@ -96,6 +99,8 @@ static void fill(struct tcp_conn *c, struct tcp_segment *seg, uint32_t seq, uint
 		seg->tsval = conn_ts_now(c->stack, c->ts_offset);
 		seg->tsecr = c->ts_recent;
 	}
+	if (c->ecn)
+		ecn_fill(c, seg);
 	/* RFC 6093: SND.UP as everybody means it, the number behind the urgent byte. */
 	if (seq_gt(c->snd_up, c->snd_una) && seq_gt(c->snd_up, seq) && c->snd_up - seq <= 0xffff) {
 		seg->flags |= SEG_URG;
@@ -148,7 +153,7 @@ static bool emit(struct tcp_conn *c, struct tcp_segment *seg, uint32_t index, ui
 		p->header_len = (uint16_t)header;
 	}
 	finish_checksum(p, &c->path, header, sum, partial);
-	if (hand_to_ip(c->stack, p, &route) == -EMSGSIZE) {
+	if (hand_to_ip(c->stack, p, &route, seg->ecn) == -EMSGSIZE) {
 		c->mtu_changed = true;
 		conn_refresh_path(c);
 	}
@@ -165,7 +170,7 @@ bool output_bare(struct stack *s, const struct output_route *r, const struct tcp
 	header = segment_write(seg, p->data);
 	p->len = header;
 	finish_checksum(p, r->path, header, 0, link_sums(s, r->path));
-	return hand_to_ip(s, p, r) == 0;
+	return hand_to_ip(s, p, r, seg->ecn) == 0;
 }
 
 bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
@@ -175,8 +180,12 @@ bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 	fill(c, &seg, seq, flags | SEG_ACK);
 	if (c->sack_on && c->gaps && len + 12 <= c->snd_mss)
 		add_sack(c, &seg, 1);
+	if (c->ecn)
+		ecn_fill_data(c, &seg, len);
 	if (!emit(c, &seg, seq - c->send_base, len))
 		return false;
+	if (c->ecn)
+		ecn_sent(c, &seg);
 	if (len > 0)
 		c->data_sent += (len + c->snd_mss - 1) / c->snd_mss;
 	c->last_sent = c->stack->now;
@@ -188,15 +197,21 @@ void output_ack(struct tcp_conn *c)
 {
 	struct output_route route = route_of(c);
 	struct tcp_segment seg;
+	unsigned most = c->ts_on ? 3 : 4;
 
 	conn_refresh_path(c);
 	fill(c, &seg, bare_seq(c), SEG_ACK);
+	if (c->ecn)
+		most = ecn_fill_ack(c, &seg, c->sack_on ? gaps_count(c) + (c->duplicate.start != c->duplicate.end) : 0);
 	if (c->sack_on)
-		add_sack(c, &seg, c->ts_on ? 3 : 4);
-	if (output_bare(c->stack, &route, &seg))
+		add_sack(c, &seg, most);
+	if (output_bare(c->stack, &route, &seg)) {
+		if (c->ecn)
+			ecn_sent(c, &seg);
 		ack_went_out(c);
-	else
+	} else {
 		timers_ack_owed(c, settings_of(c)->delayed_ack);
+	}
 }
 
 static void fill_syn(struct tcp_conn *c, struct tcp_segment *seg)
@@ -225,6 +240,7 @@ static void fill_syn(struct tcp_conn *c, struct tcp_segment *seg)
 		seg->has |= SEG_HAS_SACK_OK;
 	if (c->scale_on)
 		seg->has |= SEG_HAS_SCALE;
+	ecn_fill_syn(c, seg);
 	c->last_sent = c->stack->now;
 	c->segments_sent++;
 }

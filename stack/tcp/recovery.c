@@ -4,6 +4,7 @@
  * a part the next (RFC 6582), and a duplicate counts as the arrival of a segment of unknown place. */
 #include "recovery.h"
 
+#include "ecn.h"
 #include "loss.h"
 #include "rack.h"
 #include "timers.h"
@@ -18,6 +19,7 @@ static void enter(struct tcp_conn *c, const struct flight_news *news)
 	struct flight *f = c->flight;
 	/* FlightSize, without what limited transmit added to a full window (RFC 5681 3.2 step 2, RFC 6675 5 step 4.2). */
 	uint32_t flight = c->snd_nxt - c->snd_una < c->cc.cwnd ? c->snd_nxt - c->snd_una : c->cc.cwnd;
+	bool reduced = c->ecn && ecn_loss(c);
 
 	count(c->stack, COUNT_TCP_FAST_RETRANSMITS);
 	undo_remember(c, false);
@@ -26,7 +28,10 @@ static void enter(struct tcp_conn *c, const struct flight_news *news)
 	c->probe_out = false;   /* RFC 8985 7.1: what the probe may have repaired is no second loss */
 	f->prr_delivered = f->prr_out = 0;
 	f->prr_from = c->snd_nxt - c->snd_una - f->sacked - f->guessed + news->sacked + news->acked;
-	c->cc.ops->on_congestion(&c->cc, c->stack->now, flight, false);
+	if (!reduced)
+		c->cc.ops->on_congestion(&c->cc, c->stack->now, flight, false);
+	if (c->ecn)
+		ecn_reduced(c);
 	timers_restart(c);
 }
 
@@ -165,6 +170,8 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	told.ends |= undone || (c->flight && c->flight->frto == FRTO_SECOND);
 	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
 		c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
+		if (c->ecn)
+			ecn_reduced(c);
 		c->cc.ops->on_recovered(&c->cc, c->stack->now);
 	}
 	act(c, news, &told);

@@ -8,6 +8,7 @@
 enum {
 	OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_SCALE = 3,
 	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8, OPTION_FASTOPEN = 34, OPTION_EXPERIMENTAL = 254,
+	OPTION_ACCECN_0 = 172, OPTION_ACCECN_1 = 174,
 };
 
 #define FASTOPEN_MAGIC 0xf989
@@ -75,6 +76,15 @@ static void take_fastopen(struct tcp_segment *s, const uint8_t *cookie, uint32_t
 	s->has |= SEG_HAS_FASTOPEN;
 }
 
+/* RFC 9768 3.2.3: as many whole counters as there are, whatever the length. */
+static void take_accecn(struct tcp_segment *s, const uint8_t *body, uint32_t len, bool e1_first)
+{
+	s->has |= SEG_HAS_ACCECN;
+	s->accecn_e1_first = e1_first;
+	for (s->accecn_fields = 0; len >= 3 && s->accecn_fields < SEGMENT_ACCECN_FIELDS; len -= 3, body += 3)
+		s->accecn[s->accecn_fields++] = (uint32_t)body[0] << 16 | (uint32_t)body[1] << 8 | body[2];
+}
+
 /* One option with a body of len bytes. A known kind with a wrong length is skipped as if unknown, except
  * where the bytes cannot be what they say; RFC 9293 MUST-6: unknown kinds are skipped. */
 static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body, uint32_t len)
@@ -122,6 +132,12 @@ static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body
 		if (len >= 2 && get16(body) == FASTOPEN_MAGIC)
 			take_fastopen(s, body + 2, len - 2, true);
 		return true;
+	case OPTION_ACCECN_0:
+	case OPTION_ACCECN_1:
+		/* 3.2.3.2.1: none on a SYN means anything. */
+		if ((s->flags & (SEG_SYN | SEG_ACK)) != SEG_SYN)
+			take_accecn(s, body, len, kind == OPTION_ACCECN_1);
+		return true;
 	default:
 		return true;
 	}
@@ -165,6 +181,18 @@ static uint8_t *write_fastopen(const struct fastopen_cookie *c, uint8_t *p)
 	memcpy(p, c->bytes, c->len);
 	p += c->len;
 	for (; len % 4 != 0; len++)
+		p = put8(p, OPTION_NOP);
+	return p;
+}
+
+static uint8_t *write_accecn(const struct tcp_segment *s, uint8_t *p)
+{
+	uint32_t len = 2 + 3u * s->accecn_fields;
+
+	p = put8(put8(p, s->accecn_e1_first ? OPTION_ACCECN_1 : OPTION_ACCECN_0), (uint8_t)len);
+	for (unsigned i = 0; i < s->accecn_fields; i++)
+		p = put16(put8(p, (uint8_t)(s->accecn[i] >> 16)), (uint16_t)s->accecn[i]);
+	for (; len < segment_accecn_len(s); len++)
 		p = put8(p, OPTION_NOP);
 	return p;
 }
@@ -226,6 +254,8 @@ bool segment_parse(struct tcp_segment *s, const uint8_t *bytes, uint32_t len, en
 	s->seq = get32(bytes + 4);
 	s->ack = get32(bytes + 8);
 	s->flags = bytes[13];
+	s->ae = bytes[12] & 1;
+	s->ecn = 0;
 	s->window = get16(bytes + 14);
 	s->urgent = get16(bytes + 18);
 	s->payload = bytes + header;
@@ -261,6 +291,8 @@ uint32_t segment_header_len(const struct tcp_segment *s)
 	} else if (s->sack_count > 0) {
 		n += 4 + 8u * s->sack_count;
 	}
+	if (s->has & SEG_HAS_ACCECN)
+		n += segment_accecn_len(s);
 	return n;
 }
 
@@ -271,12 +303,11 @@ uint32_t segment_write(const struct tcp_segment *s, uint8_t *to)
 
 	p = put16(put16(p, s->source), s->destination);
 	p = put32(put32(p, s->seq), s->flags & SEG_ACK ? s->ack : 0);
-	p = put8(put8(p, (uint8_t)(header / 4 << 4)), s->flags);
+	p = put8(put8(p, (uint8_t)(header / 4 << 4 | s->ae)), s->flags);
 	p = put16(p, s->window);
 	p = put16(put16(p, 0), s->flags & SEG_URG ? s->urgent : 0);
-	if (s->flags & SEG_SYN)
-		write_syn_options(s, p);
-	else
-		write_options(s, p);
+	p = s->flags & SEG_SYN ? write_syn_options(s, p) : write_options(s, p);
+	if (s->has & SEG_HAS_ACCECN)
+		write_accecn(s, p);
 	return header;
 }

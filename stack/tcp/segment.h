@@ -19,11 +19,13 @@ enum {
 enum {
 	SEG_HAS_MSS = 1 << 0, SEG_HAS_SCALE = 1 << 1, SEG_HAS_SACK_OK = 1 << 2, SEG_HAS_TS = 1 << 3,
 	SEG_HAS_FASTOPEN = 1 << 7,
+	SEG_HAS_ACCECN = 1 << 4,
 };
 
 #define SEGMENT_HEADER_MIN 20
 #define SEGMENT_HEADER_MAX 60
 #define SEGMENT_SACK_MAX 4
+#define SEGMENT_ACCECN_FIELDS 3
 #define SEGMENT_TS_LEN 12 /* timestamps with their two NOPs */
 
 struct sack_block {
@@ -48,13 +50,37 @@ struct tcp_segment {
 	uint16_t segments;         /* how many packets of the wire it stands for (super-frames) */
 	uint16_t mss;
 	uint8_t flags;             /* SEG_* */
+	uint8_t ecn;               /* the ECN field of its IP header (enum ecn_field) */
+	bool ae;                   /* the third bit of RFC 9768's ACE field */
 	uint8_t has;               /* SEG_HAS_* */
 	uint8_t scale;
 	uint8_t sack_count;
 	uint32_t tsval, tsecr;
 	struct sack_block sack[SEGMENT_SACK_MAX];
 	struct fastopen_cookie fastopen; /* only with SEG_HAS_FASTOPEN */
+	/* The option of RFC 9768 3.2.3: its whole counters of 24 bits, in the order of kind 172, or of 174 (e1_first). */
+	uint32_t accecn[SEGMENT_ACCECN_FIELDS];
+	uint8_t accecn_fields;
+	bool accecn_e1_first;
 };
+
+/* AE, CWR and ECE as a number (RFC 9768 3.2.2). */
+static inline uint8_t segment_ace(const struct tcp_segment *s)
+{
+	return (uint8_t)((unsigned)s->ae << 2 | s->flags >> 6);
+}
+
+static inline void segment_set_ace(struct tcp_segment *s, uint8_t ace)
+{
+	s->ae = ace & 4;
+	s->flags = (uint8_t)((s->flags & 0x3f) | (ace & 3u) << 6);
+}
+
+/* What its option takes, padded. */
+static inline uint32_t segment_accecn_len(const struct tcp_segment *s)
+{
+	return (2u + 3u * s->accecn_fields + 3u) & ~3u;
+}
 
 /* The length in sequence space: SYN and FIN count (RFC 9293 3.4). */
 static inline uint32_t segment_space(const struct tcp_segment *s)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "ecn.h"
 #include "loss.h"
 #include "output.h"
 #include "pace.h"
@@ -43,7 +44,7 @@ static bool may_send_data(const struct tcp_conn *c)
 /* Bytes from snd_nxt on that the peer's window and cwnd admit. */
 static uint32_t usable(const struct tcp_conn *c)
 {
-	uint32_t window = loss_window(c);
+	uint32_t window = c->ecn && c->stack->now < c->ecn->held_until ? 0 : loss_window(c);
 	uint32_t outstanding = conn_in_flight(c), pipe = c->flight ? flight_pipe(c) : outstanding;
 	uint32_t by_cwnd = window > pipe ? window - pipe : 0;
 	uint32_t by_peer = c->snd_wnd > outstanding ? c->snd_wnd - outstanding : 0;
@@ -176,7 +177,7 @@ static bool send_planned(struct tcp_conn *c, const struct plan *p)
 static uint32_t room_for_lost(const struct tcp_conn *c, bool super)
 {
 	uint32_t window = loss_window(c), pipe = flight_pipe(c), mss = c->snd_mss;
-	uint32_t room = window > pipe ? window - pipe : 0, most = super && mss < SUPER_FRAME ? SUPER_FRAME : mss;
+	uint32_t room = window > pipe ? window - pipe : 0, most = super && mss < SUPER_FRAME && !ecn_alone(c) ? SUPER_FRAME : mss;
 
 	if (c->delivery && pace_room(c) < room)
 		room = pace_room(c);
@@ -256,7 +257,7 @@ static void send_burst(struct tcp_conn *c)
 		return;
 	}
 	while (sent < BURST_BYTES) {
-		d = decide(c, super, sent > 0, &plan);
+		d = decide(c, super && !ecn_alone(c), sent > 0, &plan);
 		if (d != SEND_IT)
 			break;
 		if (sent == 0)

@@ -9,6 +9,7 @@
 
 #include "close.h"
 #include "fastopen_cookie.h"
+#include "ecn.h"
 #include "flight.h"
 #include "gaps.h"
 #include "half_open.h"
@@ -101,6 +102,7 @@ void tcp_receive(struct stack *s, struct pkt *p, const struct ip_received *ip)
 	}
 	if (p->gso_size != 0 && seg.len > p->gso_size)
 		seg.segments = (uint16_t)((seg.len + p->gso_size - 1) / p->gso_size);
+	seg.ecn = ip->tos & 3;
 	receive(s, &seg, ip);
 	pkt_done(s, p);
 }
@@ -162,7 +164,7 @@ int tcp_init(struct stack *s)
 	if (!t)
 		return -ENOMEM;
 	t->cc = cc_find(config->tcp.cc);
-	if (!t->cc)
+	if (!t->cc || (unsigned)config->tcp.ecn >= TCP_ECN_END)
 		return -EINVAL;
 	list_init(&t->ready);
 	list_init(&t->half_open_age);
@@ -179,6 +181,7 @@ int tcp_init(struct stack *s)
 	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
 	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
 	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
+	    !pool_init(&t->ecns, sizeof(struct ecn), config->max_endpoints) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
@@ -197,6 +200,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->flights);
 	pool_free(&s->tcp->records);
 	pool_free(&s->tcp->deliveries);
+	pool_free(&s->tcp->ecns);
 	pool_free(&s->tcp->half_opens);
 	pool_free(&s->tcp->time_waits);
 	free(s->tcp);
@@ -248,7 +252,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->half_opens) +
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) +
 	       pool_bytes(&t->time_waits);
 }
 
@@ -300,7 +304,7 @@ int stack_set_tcp_settings(struct stack *s, const struct tcp_settings *wanted)
 	struct tcp_settings *now = &s->config.tcp;
 	uint32_t half_open = now->max_half_open, time_wait = now->max_time_wait;
 
-	if (!cc)
+	if (!cc || (unsigned)wanted->ecn >= TCP_ECN_END)
 		return -EINVAL;
 	*now = *wanted;
 	now->max_half_open = half_open;
@@ -341,6 +345,7 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.window_scaling = true,
 		.timestamps = true,
 		.sack = true,
+		.ecn = TCP_ECN_PASSIVE,
 		.close_unread_resets = true,
 		.soft_errors_end_attempts = true,
 		.cc = "cubic",

@@ -3,6 +3,7 @@
  * retransmit by the congestion control as it was before. */
 #include "undo.h"
 
+#include "ecn.h"
 #include "timers.h"
 
 #define TICK_MOST NSEC_PER_MSEC    /* of G in RFC 4015: clock_granularity floors the RTO as well, and is not the clock's then */
@@ -56,6 +57,8 @@ static void undo(struct tcp_conn *c, uint32_t moved)
 	}
 	f->may_undo = false;
 	f->frto = FRTO_OFF;
+	if (c->ecn)
+		ecn_undone(c);
 	/* What was taken for lost came late, and RFC 8985 6.2 step 3 cannot see that once it was sent again: without this, a path that reorders
 	 * now and then would have every late segment sent twice for ever. */
 	if (c->phase == LOSS_RECOVERY)
