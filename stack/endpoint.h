@@ -129,12 +129,12 @@ enum ep_option {
 };
 
 /* Congestion controls. */
-enum ep_congestion { EP_CC_NEWRENO = 1, EP_CC_CUBIC, EP_CC_BBR, EP_CC_END };
+enum ep_congestion { EP_CC_NEWRENO = 1, EP_CC_CUBIC, EP_CC_BBR, EP_CC_DCTCP, EP_CC_END };
 
 /* NULL: there is none of this number. */
 static inline const char *ep_congestion_name(int64_t which)
 {
-	return which == EP_CC_NEWRENO ? "newreno" : which == EP_CC_CUBIC ? "cubic" : which == EP_CC_BBR ? "bbr" : 0;
+	return which == EP_CC_NEWRENO ? "newreno" : which == EP_CC_CUBIC ? "cubic" : which == EP_CC_BBR ? "bbr" : which == EP_CC_DCTCP ? "dctcp" : 0;
 }
 
 int ep_set(struct stack *, ep_id, enum ep_option, int64_t value);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* In the order of enum ep_congestion, from 1. */
-static const struct cc_ops *const known[] = { &cc_newreno, &cc_cubic, &cc_bbr };
+static const struct cc_ops *const known[] = { &cc_newreno, &cc_cubic, &cc_bbr, &cc_dctcp };
 
 const struct cc_ops *cc_find(const char *name)
 {

@@ -12,6 +12,7 @@
 #include "../base/nsec.h"
 
 #define CC_STATE_BYTES 80
+#define CC_RENO_BYTES 32            /* of it at the front, for NewReno, also under algorithms that build on it */
 #define CC_LARGE_BYTES 320          /* of cc->large, for algorithms with CC_LARGE */
 #define CC_SSTHRESH_MAX 0x7fffffffu /* "arbitrarily high" (RFC 5681 3.1) */
 
@@ -60,7 +61,11 @@ struct cc_ops {
 	void (*on_restart)(struct cc *, nsec now, nsec idle);
 };
 
-extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr;
+extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr, cc_dctcp;
+
+/* DCTCP's running average of the share that came marked, of CC_DCTCP_ONE (RFC 8257 3.3). */
+#define CC_DCTCP_ONE (UINT32_C(1) << 20)
+uint32_t cc_dctcp_alpha(const struct cc *);
 
 /* By name; NULL name: the default. NULL: there is no such control. */
 const struct cc_ops *cc_find(const char *name);

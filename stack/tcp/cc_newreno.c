@@ -8,7 +8,7 @@ struct newreno {
 	uint32_t restart;     /* the restart window: the initial one (RFC 5681 4.1) */
 };
 
-_Static_assert(sizeof(struct newreno) <= CC_STATE_BYTES, "must fit into struct cc");
+_Static_assert(sizeof(struct newreno) <= CC_RENO_BYTES, "must fit into struct cc");
 
 static struct newreno *mine(struct cc *cc)
 {

@@ -62,7 +62,8 @@ void ecn_arrived(struct tcp_conn *c, const struct tcp_segment *s, uint32_t len)
 	if (s->len == 0)
 		return; /* only data carries marks that count: 6.1.4 */
 	e->received_ce += ce ? s->segments : 0;
-	if (e->per_mark)
+	/* With DCTCP ECE says how the data of this ACK came. */
+	if (conn_congestion(c)->flags & CC_NEEDS_ECN)
 		echo_each(c, ce);
 	else
 		echo_until_cwr(c, s, ce);

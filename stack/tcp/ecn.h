@@ -26,7 +26,6 @@ struct ecn {
 	/* as receiver */
 	bool echo;               /* classic: ECE is on every ACK */
 	bool last_ce;            /* the last data that arrived had CE */
-	bool per_mark;           /* classic, with DCTCP: ECE says how the data of this ACK came (RFC 8257 3.2) */
 	bool option_due;         /* accurate: a counter moved since the option was sent last */
 	bool option_off;         /* accurate: the path does not take our option */
 	bool await_ack;          /* accurate, server: the next pure ACK is that of the SYN-ACK */

@@ -71,7 +71,6 @@ static struct ecn *begin(struct tcp_conn *c, enum ecn_mode mode)
 	if (!e)
 		return NULL;
 	e->mode = (uint8_t)mode;
-	e->per_mark = mode == ECN_CLASSIC && congestion_wants_marks(c);
 	accecn_start(e);
 	return e;
 }

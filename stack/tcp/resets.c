@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "ecn.h"
 #include "output.h"
 
 #define RESET_AGE NSEC_PER_SEC   /* a link that is stuck for longer gets none */
@@ -61,6 +62,8 @@ void resets_send(struct tcp_conn *c, uint32_t seq)
 		.key = c->flow.key, .since = c->stack->now, .seq = seq, .ack = c->rcv_nxt, .ttl = c->ep->ttl, .tos = c->ep->tos & 0xfc,
 	};
 
+	if (c->ecn && conn_congestion(c)->flags & CC_NEEDS_ECN)
+		r.tos |= ECN_ECT_0; /* RFC 8257 3.6 */
 	count(c->stack, COUNT_TCP_RESETS_SENT);
 	if ((q->n == 0 && sent(c->stack, &r)) || q->n == q->size)
 		return;
