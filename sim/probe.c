@@ -45,11 +45,12 @@ static void sample_connections(struct probe *p, const struct flow *f)
 
 		if (!t || ep_info(t->stack, t->ep, &i) != 0)
 			continue;
-		fprintf(p->plan.connections, "%.6f,%s,%u,%u,%.0f,%u,%u,%.6f,%.6f,%.6f,%" PRIu64 ",%" PRIu64 ",%u,%u,%d\n",
+		fprintf(p->plan.connections, "%.6f,%s,%u,%u,%.0f,%u,%u,%.6f,%.6f,%.6f,%" PRIu64 ",%" PRIu64 ",%u,%u,%" PRIu64 ",%" PRIu64 ",%d\n",
 			seconds(world_now(p->world)), f->plan.name, i.peer.port, i.cwnd,
 			i.ssthresh >= INT32_MAX ? -1.0 : (double)i.ssthresh, i.mss, i.in_flight_segments * i.mss,
 			seconds(i.srtt), seconds(i.rttvar), seconds(i.rto), i.bytes_acked,
-			i.bytes_acked + i.send_queued - i.send_unsent, i.retransmitted_total, i.lost, (int)i.state);
+			i.bytes_acked + i.send_queued - i.send_unsent, i.retransmitted_total, i.lost, i.pacing_rate,
+			i.delivery_rate, (int)i.state);
 	}
 }
 
@@ -203,7 +204,7 @@ struct probe *probe_new(struct world *w, const struct probe_plan *plan)
 	p->plan = *plan;
 	if (plan->connections)
 		fprintf(plan->connections, "time,flow,port,cwnd,ssthresh,mss,in_flight,srtt,rttvar,rto,una,nxt,"
-			"retransmitted,lost,state\n");
+			"retransmitted,lost,pacing,delivery,state\n");
 	if (plan->queues)
 		fprintf(plan->queues, "time,host,direction,packets,bytes,delay,marked,dropped\n");
 	if (plan->segments) {
