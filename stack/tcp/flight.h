@@ -50,6 +50,7 @@ struct flight {
 	bool may_undo;
 	uint8_t frto;                      /* enum frto */
 	uint32_t flight_before;            /* numbers outstanding then */
+	nsec srtt_before, rttvar_before;
 	bool timeout_first;                /* the episode began with a timeout: RFC 5682 applies */
 	struct cc before;                  /* as it was when the episode began */
 	uint32_t episode;                  /* snd_una then */

@@ -18,6 +18,8 @@ void undo_remember(struct tcp_conn *c, bool timeout)
 	f->before = c->cc;
 	/* pipe_prev (RFC 4015 3.1 step 1), without what a probe sent beyond the window. */
 	f->flight_before = c->snd_nxt - c->snd_una < c->cc.cwnd ? c->snd_nxt - c->snd_una : c->cc.cwnd;
+	f->srtt_before = c->rtt.srtt;
+	f->rttvar_before = c->rtt.rttvar;
 	f->episode = c->snd_una;
 	f->resent = 0;
 	f->resent_any = false;
@@ -36,8 +38,9 @@ static void resume(struct tcp_conn *c, uint32_t moved)
 		c->cc.cwnd = window > c->snd_mss ? window : c->snd_mss;
 	if (c->cc.ssthresh < f->flight_before)
 		c->cc.ssthresh = f->flight_before;
-	/* The RTO was too short: SRTT_prev, and the next sample counts in full (3.1 step 8). */
-	c->rtt.srtt += 2 * (tick < TICK_MOST ? tick : TICK_MOST);
+	/* The RTO was too short: SRTT_prev and RTTVAR_prev, and the next sample counts in full (3.1 step 8). */
+	c->rtt.srtt = f->srtt_before + 2 * (tick < TICK_MOST ? tick : TICK_MOST);
+	c->rtt.rttvar = f->rttvar_before;
 	c->rtt_resume = true;
 }
 
