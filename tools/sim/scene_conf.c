@@ -18,6 +18,7 @@ static const char *const disciplines[] = { "drop-tail", "red", "codel", "step", 
 static const char *const kinds[] = { "bulk", "ask", "echo", "both", NULL };
 static const enum talk_kind kind_values[] = { TALK_SOURCE, TALK_ASK, TALK_ECHO, TALK_BOTH };
 static const char *const directions[] = { "up", "down", NULL };
+static const char *const ecns[] = { "off", "passive", "request", "accurate-passive", "accurate", NULL };  /* enum tcp_ecn */
 static const char *const links[] = { "down", "up", NULL };
 const char *const scene_result_names[RESULTS + 1] = {
 	"goodput", "fairness", "retransmitted", "completed", "failed", "completion-p50", "completion-p99", "rtt-p50",
@@ -53,7 +54,7 @@ static const struct conf_field tcp_fields[] = {
 	TCP_NUMBER(receive_buffer_max, 4096, 1 << 30), TCP_NUMBER(send_buffer_initial, 4096, 1 << 30),
 	TCP_NUMBER(send_buffer_max, 4096, 1 << 30), TCP_NUMBER(max_half_open, 1, 1 << 20),
 	TCP_NUMBER(max_time_wait, 1, 1 << 20), TCP_SWITCH(window_scaling), TCP_SWITCH(timestamps), TCP_SWITCH(sack),
-	TCP_SWITCH(close_unread_resets),
+	TCP_SWITCH(close_unread_resets), { "ecn", CONF_CHOICE, offsetof(struct tcp_settings, ecn), 0, 0, ecns },
 };
 
 #define CABLE(field) offsetof(struct wire_impairment, field)

@@ -83,6 +83,24 @@ def test_red_keeps_the_queue_between_its_thresholds(cc):
     assert result['goodput'] > 17e6 and result['fairness'] > 0.9
 
 
+@pytest.mark.parametrize('cc', LOSS_BASED)
+@pytest.mark.parametrize('discipline', ['red', 'codel'])
+def test_marks_take_the_place_of_losses(cc, discipline):
+    # From 10 s on the windows are right: what slow start loses in a full queue comes before.
+    marking = world('queues', f'cc={cc}', f'hosts.[1].down.discipline={discipline}')
+    dropping = world('queues', f'cc={cc}', f'hosts.[1].down.discipline={discipline}', 'tcp.ecn=off')
+    assert dropping['queue-marked'] == 0 and marking['queue-marked'] > 0
+    assert marking['queue-dropped'] < dropping['queue-dropped']
+    assert marking['goodput'] > 17e6
+
+
+@pytest.mark.skipif('dctcp' not in CONTROLS, reason='no DCTCP')
+def test_dctcp_keeps_the_queue_at_the_step():
+    result = world('queues', 'cc=dctcp', 'hosts.[1].down.discipline=step', 'hosts.[1].down.step_delay=5ms')
+    assert result['queue-marked'] > 0.01 and result['retransmitted'] == 0
+    assert result['queue-mean'] < 0.007 and result['goodput'] > 17e6 and result['fairness'] > 0.8
+
+
 @EVERY
 def test_reordering_of_a_fifth_costs_neither_rate_nor_needless_segments(cc):
     straight = world('reorder', f'cc={cc}', 'hosts.[1].down.reorder=0')
