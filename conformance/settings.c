@@ -31,6 +31,8 @@ static const struct field fields[] = {
 	{ "max_endpoints", U32, offsetof(struct stack_config, max_endpoints) },
 	{ "max_fragments", U32, offsetof(struct stack_config, max_fragments) },
 	{ "max_neighbours", U32, offsetof(struct stack_config, max_neighbours) },
+	{ "neighbour_timeout", NSEC, offsetof(struct stack_config, neighbour_timeout) },
+	{ "icmp_target_interval", NSEC, offsetof(struct stack_config, icmp_target_interval) },
 	{ "icmp_errors_per_second", U32, offsetof(struct stack_config, icmp_errors_per_second) },
 	{ "icmp_errors_burst", U32, offsetof(struct stack_config, icmp_errors_burst) },
 	{ "ttl", U8, offsetof(struct stack_config, ttl) },

@@ -91,8 +91,9 @@ struct stack {
 	struct reassembly *reassembly;
 	uint16_t ip_ids[1024];         /* counters by hash of source, destination, protocol (RFC 6864 4.3) */
 	uint16_t ip_id_step;           /* what they count by, so that no two cores of a host give the same; a power of two */
-	uint64_t icmp_tokens;          /* errors that may be sent, in nanoseconds' worth (icmp.c) */
+	int64_t icmp_tokens;           /* errors that may be sent, in nanoseconds' worth (icmp.c) */
 	nsec icmp_refilled;
+	nsec icmp_targets[256];        /* until when errors to hosts of this hash are spoken for (icmp.c) */
 
 	struct pool endpoints;         /* of struct endpoint */
 	struct list events;            /* endpoints with an event not yet taken */

@@ -8,20 +8,40 @@
 
 #include "wire.h"
 
+#define TARGET_BURST 6          /* as Linux's XRLIM_BURST_FACTOR */
 #define ERROR_MAX 576u          /* RFC 1812 4.3.2.3: bytes of the whole message, its IP header included */
 
-/* One token is as many nanoseconds as an error costs. */
+/* One token is as many nanoseconds as an error costs. That is one on average, and not exactly one, so that nobody learns from
+ * what is left of them which packets we answered (as Linux, against SAD DNS). */
 static bool may_send_error(struct stack *s)
 {
-	uint64_t cost = NSEC_PER_SEC / s->config.icmp_errors_per_second;
-	uint64_t most = cost * s->config.icmp_errors_burst;
+	int64_t cost = (int64_t)(NSEC_PER_SEC / s->config.icmp_errors_per_second);
+	int64_t most = cost * s->config.icmp_errors_burst;
 	nsec elapsed = s->now - s->icmp_refilled;
 
 	s->icmp_refilled = s->now;
-	s->icmp_tokens = elapsed >= most || s->icmp_tokens + elapsed > most ? most : s->icmp_tokens + elapsed;
+	s->icmp_tokens += elapsed < (nsec)(most - s->icmp_tokens) ? (int64_t)elapsed : most - s->icmp_tokens;
 	if (s->icmp_tokens < cost)
 		return false;
-	s->icmp_tokens -= cost;
+	s->icmp_tokens -= cost * (int64_t)rng_below(&s->rng, 3);
+	return true;
+}
+
+/* And to one host only so many, that a forged source does not make us flood it; hosts of the same hash share. What stays on
+ * this host is nobody's flood. */
+static bool may_send_to(struct stack *s, const struct path *path)
+{
+	uint64_t hash = siphash13_words(&s->port_key, path->destination.halves[0], path->destination.halves[1], 0);
+	nsec *spoken_for = &s->icmp_targets[hash % (sizeof(s->icmp_targets) / sizeof(s->icmp_targets[0]))];
+	nsec interval = s->config.icmp_target_interval;
+
+	if (path->interface == s->loopback_number)
+		return true;
+	if (*spoken_for < s->now)
+		*spoken_for = s->now;
+	if (*spoken_for - s->now > (TARGET_BURST - 1) * interval)
+		return false;
+	*spoken_for += interval;
 	return true;
 }
 
@@ -64,7 +84,7 @@ void icmp_send_error(struct stack *s, const struct pkt *about, const struct ip_r
 		drop_count(s, DROP_IP_NO_ROUTE);
 		return;
 	}
-	if (!may_send_error(s)) {
+	if (!may_send_to(s, &path) || !may_send_error(s)) {
 		drop_count(s, DROP_ICMP_RATE);
 		return;
 	}

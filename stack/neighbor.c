@@ -9,9 +9,9 @@
 
 #include "wire.h"
 
-#define REACHABLE_TIME (30 * NSEC_PER_SEC)
 #define DELAY_TIME (5 * NSEC_PER_SEC)       /* for the layers above to confirm before a probe goes out */
 #define RETRY_TIME NSEC_PER_SEC
+#define LOCK_TIME NSEC_PER_SEC           /* the first of several answers stands: another MAC only after this (as Linux) */
 #define TRIES 3
 #define QUEUE_MAX 128                       /* packets waiting for one neighbour: as many SYNs as a client starts with */
 #define QUEUE_TOTAL 512
@@ -34,12 +34,21 @@ struct neighbour {
 	uint8_t queued;
 	struct pkt *first, **last;   /* at layer 3, oldest first */
 	nsec confirmed, used;
+	nsec changed;                /* when its MAC became known, or another one */
 };
 
 struct neighbour_table {
 	struct map map;
 	struct pool pool;
 };
+
+/* For how long an entry is trusted without a word: the rest of the timeout is for the layers above to confirm it. */
+static nsec reachable_time(const struct stack *s)
+{
+	nsec timeout = s->config.neighbour_timeout;
+
+	return timeout > 2 * DELAY_TIME ? timeout - DELAY_TIME : timeout / 2;
+}
 
 static uint32_t hash_of(const struct stack *s, uint32_t interface, uint32_t ip)
 {
@@ -194,6 +203,8 @@ static void resolved(struct stack *s, struct neighbour *n, const uint8_t mac[6],
 	struct interface *i = s->interfaces[n->interface];
 	struct pkt *p;
 
+	if (n->state == INCOMPLETE || memcmp(n->mac, mac, 6) != 0)
+		n->changed = s->now;
 	memcpy(n->mac, mac, 6);
 	n->state = confirmed ? REACHABLE : STALE;
 	n->tries = 0;
@@ -261,11 +272,23 @@ bool neighbour_send_recent(struct stack *s, struct interface *i, uint32_t next_h
 
 	if (!n || n->ip != next_hop)
 		return false;
-	if (n->state != PERMANENT && (n->state != REACHABLE || s->now - n->confirmed > REACHABLE_TIME))
+	if (n->state != PERMANENT && (n->state != REACHABLE || s->now - n->confirmed > reachable_time(s)))
 		return false;
 	n->used = s->now;
 	eth_send(s, i, p, n->mac, ETH_TYPE_IP4);
 	return true;
+}
+
+/* The layers above get DELAY_TIME to confirm it, but one in use is asked again no later than the timeout after it was last
+ * confirmed (RFC 1122 2.3.2.1). */
+static void suspect_soon(struct stack *s, struct neighbour *n)
+{
+	nsec latest = n->confirmed + s->config.neighbour_timeout;
+
+	n->state = DELAY;
+	if (latest <= s->now || latest > s->now + DELAY_TIME)
+		latest = s->now + DELAY_TIME;
+	wheel_arm(&s->wheel, &n->timer, latest);
 }
 
 int neighbour_send(struct stack *s, struct interface *i, uint32_t next_hop, struct pkt *p)
@@ -283,12 +306,10 @@ int neighbour_send(struct stack *s, struct interface *i, uint32_t next_hop, stru
 	}
 	n->used = s->now;
 	i->recent = n;
-	if (n->state == REACHABLE && s->now - n->confirmed > REACHABLE_TIME)
+	if (n->state == REACHABLE && s->now - n->confirmed > reachable_time(s))
 		n->state = STALE;
-	if (n->state == STALE) {
-		n->state = DELAY;
-		wheel_arm(&s->wheel, &n->timer, s->now + DELAY_TIME);
-	}
+	if (n->state == STALE)
+		suspect_soon(s, n);
 	if (n->state == FAILED) {
 		pkt_drop(s, p, DROP_NEIGHBOUR_FAILED);
 		return -EHOSTUNREACH;
@@ -312,6 +333,8 @@ void neighbour_learn(struct stack *s, struct interface *i, uint32_t ip, const ui
 		return;  /* full: it will be asked for when it is needed */
 	if (!solicited && n->state != INCOMPLETE && n->state != FAILED && memcmp(n->mac, mac, 6) == 0)
 		return;  /* nothing new, and no proof that it hears us */
+	if (n->state >= REACHABLE && n->state <= DELAY && s->now - n->changed < LOCK_TIME && memcmp(n->mac, mac, 6) != 0)
+		return;
 	resolved(s, n, mac, solicited);
 }
 
@@ -382,7 +405,7 @@ bool stack_walk_neighbours(const struct stack *s, uint32_t *cursor, struct stack
 		if (!n)
 			continue;
 		state = n->state;
-		if (state == REACHABLE && s->now - n->confirmed > REACHABLE_TIME)
+		if (state == REACHABLE && s->now - n->confirmed > reachable_time(s))
 			state = STALE;
 		*out = (struct stack_neighbour){
 			.addr = ipaddr_from_ip4(n->ip), .interface = (int)n->interface, .state = state_names[state],

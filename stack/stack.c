@@ -117,9 +117,13 @@ static void fill_defaults(struct stack_config *c)
 	if (!c->max_neighbours)
 		c->max_neighbours = 1024;
 	if (!c->icmp_errors_per_second)
-		c->icmp_errors_per_second = 100;
+		c->icmp_errors_per_second = 1000;
 	if (!c->icmp_errors_burst)
 		c->icmp_errors_burst = 50;
+	if (!c->icmp_target_interval)
+		c->icmp_target_interval = NSEC_PER_SEC;
+	if (!c->neighbour_timeout)
+		c->neighbour_timeout = 35 * NSEC_PER_SEC;
 	if (!c->ttl)
 		c->ttl = 64;
 	if (!c->steer)
@@ -142,7 +146,7 @@ static bool init_chance(struct stack *s)
 	s->port_key = siphash_key_for(s->config.secret, 2);
 	for (unsigned i = 0; i < sizeof(s->ip_ids) / sizeof(s->ip_ids[0]); i++)
 		s->ip_ids[i] = (uint16_t)((rng_u32(&s->rng) & ~(s->ip_id_step - 1u)) | s->config.core);
-	s->icmp_tokens = NSEC_PER_SEC / s->config.icmp_errors_per_second * s->config.icmp_errors_burst;
+	s->icmp_tokens = (int64_t)(NSEC_PER_SEC / s->config.icmp_errors_per_second) * s->config.icmp_errors_burst;
 	return true;
 }
 

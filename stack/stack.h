@@ -63,8 +63,10 @@ struct stack_config {
 	uint32_t max_endpoints;     /* every pool is sized by these, lazily touched; a million is fine */
 	uint32_t max_fragments;     /* bytes of fragments held for reassembly; 0: 4 MB */
 	uint32_t max_neighbours;    /* 0: 1024 */
+	nsec neighbour_timeout;     /* a MAC in use is asked for again this long after it was last confirmed (RFC 1122 2.3.2.1); 0: 35 s */
 	uint32_t loopback_packets;  /* of 64 KB, lazily touched, on the host's way to itself; 0: 512 */
-	uint32_t icmp_errors_per_second, icmp_errors_burst;  /* ICMP errors sent (RFC 1812 4.3.2.8); 0: 100, 50 */
+	uint32_t icmp_errors_per_second, icmp_errors_burst;  /* ICMP errors sent (RFC 1812 4.3.2.8); 0: 1000, 50 */
+	nsec icmp_target_interval;  /* of those, one in this time to the same host, after a burst of 6; 0: 1 s */
 	uint8_t ttl;                /* of what we send (RFC 1122 3.2.1.7); 0: 64 */
 	struct tcp_settings tcp;
 	struct ep_host host;

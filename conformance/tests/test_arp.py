@@ -171,6 +171,42 @@ def test_a_silently_changed_mac_is_found_out():
     assert reached is not None and reached <= 120, f'the new MAC was reached after {reached} s'
 
 
+# covers: 1122-2.3.2.1-conf
+@pytest.mark.parametrize('timeout', [4, 35, 100])
+def test_an_entry_in_use_is_asked_for_again_within_the_timeout_that_was_set(timeout):
+    s = Stack(neighbours=False, **({} if timeout == 35 else {'neighbour_timeout': timeout * 10**9}))
+    sock = s.udp()
+    confirmed, asked = [], []
+    sock.sendto(b'x', HOST, 9)
+    for _ in range(30 * timeout):
+        for f in s.sent(ARP):
+            asked.append((f.time, f[Ether].dst))
+            s.inject(arp('is-at', target_mac=MAC))
+            confirmed.append(s.now)
+        sock.sendto(b'x', HOST, 9)
+        s.run(0.1)
+    assert len(asked) >= 3 and all(dst == HOST_MAC for _, dst in asked[1:])
+    gaps = [t - c for (t, _), c in zip(asked[1:], confirmed)]
+    assert all(timeout / 2 <= gap <= timeout for gap in gaps), gaps
+
+
+# covers: linux-gratuitous
+@pytest.mark.parametrize('op', ['who-has', 'is-at'])
+def test_gratuitous_arp_updates_after_a_second_and_creates_nothing(op):
+    s = fresh()
+    gratuitous = arp(op, mac=OTHER_MAC, target=HOST, dst=BROADCAST)
+    s.inject(gratuitous)
+    assert HOST not in s.neighbours()
+    s.inject(arp())
+    assert resolved(s) == HOST_MAC
+    s.run(0.9)
+    s.inject(gratuitous)
+    assert resolved(s) == HOST_MAC
+    s.run(0.2)
+    s.inject(gratuitous)
+    assert resolved(s) == OTHER_MAC
+
+
 # covers: 1122-2.3.2.1-flood
 def test_requests_are_at_most_one_a_second():
     s = fresh()

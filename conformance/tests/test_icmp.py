@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ICMP: RFC 792, RFC 1122 3.2.2, RFC 1812 4.3.2 (length, rate), RFC 6633."""
 import errno
+import itertools
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from light import (ADDR, BROADCAST, ERROR, HOST, READABLE, REMOTE, ROUTER, ROUTER_MAC, Stack)
+from light import (ADDR, BROADCAST, ERROR, HOST, HOST_MAC, READABLE, REMOTE, ROUTER, ROUTER_MAC, Stack)
 from packets import echo, ether, fragment, icmp_error, quote, udp, with_checksum
 from peer import Peer, established, opened
 
@@ -296,11 +297,50 @@ def test_errors_are_rate_limited_and_echo_is_not():
 # covers: 1812-4.3.2.8-rate
 @pytest.mark.parametrize('rate,burst', [(5, 3), (50, 10)])
 def test_the_rate_of_errors_is_configurable(rate, burst):
-    s = Stack(icmp_errors_per_second=rate, icmp_errors_burst=burst)
+    s = Stack(icmp_errors_per_second=rate, icmp_errors_burst=burst, icmp_target_interval=1)
     for _ in range(500):
         s.inject(closed_port(b'x'))
         s.run(0.01)
-    assert errors(s).count((3, 3)) == pytest.approx(5 * rate + burst, abs=2)
+    assert errors(s).count((3, 3)) == pytest.approx(5 * rate + burst, rel=0.25)
+
+
+# covers: linux-icmp-ratelimit
+def test_errors_to_one_host_are_one_a_second_after_a_burst():
+    s = Stack()
+    s.neighbour('192.0.2.3', HOST_MAC)
+    for _ in range(300):
+        s.inject(closed_port(b'x'))
+        s.run(0.1)
+    times = [f.time for f in s.sent() if f[ICMP].type == 3]
+    assert len([t for t in times if t < times[0] + 0.95]) == 6
+    late = [b - a for a, b in zip(times[6:], times[7:])]
+    assert len(late) > 20 and min(late) >= 0.89 and sum(late) / len(late) >= 0.999
+    s.inject(closed_port(b'y', src='192.0.2.3'))            # another host is not limited by this one
+    assert errors(s) == [(3, 3)]
+
+
+# covers: linux-icmp-ratelimit
+def test_errors_to_all_are_a_thousand_a_second_with_a_burst_of_fifty_by_chance():
+    s = Stack()
+    bursts = []
+    sources = itertools.count()
+
+    def closed_ports(count):
+        return [closed_port(b'x', src=f'198.{18 + n // 62500}.{n // 250 % 250}.{n % 250 + 1}')
+                for n in itertools.islice(sources, count)]
+
+    for _ in range(4):
+        s.inject(*closed_ports(120))
+        bursts.append(len(errors(s)))
+        s.run(100)                       # hosts whose hashes meet share a limit
+    assert all(30 <= n <= 80 for n in bursts) and len(set(bursts)) > 1
+    s.inject(*closed_ports(120))
+    errors(s)
+    s.run(0.001)
+    for _ in range(300):
+        s.inject(*closed_ports(4))
+        s.run(0.001)
+    assert 240 <= len(errors(s)) <= 360
 
 
 def syn_sent(s):

@@ -48,6 +48,10 @@ static void a_request_for_others_is_not_answered_nor_learnt_but_updates(void **s
 	f = arp_frame(ARP_REQUEST, peer_mac, PEER, US);
 	world_give(w, &f);
 	f = arp_frame(ARP_REQUEST, router_mac, PEER, STRANGER);
+	world_run(w, w->now + 999 * NSEC_PER_MSEC);
+	world_give(w, &f);
+	assert_true(knows(w, PEER, peer_mac));  /* of several who answer the first one stands for a second */
+	world_run(w, w->now + 2 * NSEC_PER_MSEC);
 	world_give(w, &f);
 	assert_true(knows(w, PEER, router_mac));
 }

@@ -140,6 +140,7 @@ struct options {
 	bool standard_profile;
 	uint8_t syn_cookies;    /* enum tcp_cookies */
 	uint8_t fastopen;       /* TCP_FASTOPEN_* */
+	uint32_t arp_timeout;   /* seconds */
 	bool no_timestamps, no_sack, no_window_scaling;
 	uint32_t sockets;       /* most endpoints of one host */
 

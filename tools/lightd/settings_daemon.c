@@ -141,6 +141,11 @@ static const char *set_fastopen(struct options *o, const char *text)
 	return set_word(&o->fastopen, text, names, sizeof names / sizeof names[0], "off, client, server or both");
 }
 
+static const char *set_arp_timeout(struct options *o, const char *text)
+{
+	return set_number(&o->arp_timeout, text, 2, 3600);
+}
+
 static const char *set_sockets(struct options *o, const char *text)
 {
 	return set_number(&o->sockets, text, 16, 4000000);
@@ -168,6 +173,8 @@ const struct setting settings_daemon[] = {
 	  "Answer SYNs by cookies never, where a listener's backlog is full of half-open connections (default), or always", set_syncookies },
 	{ "tcp-fastopen", "", "tcp-fastopen", "off|client|server|both", 6, false,
 	  "As what programs may use TCP Fast Open, if they ask for it (default both)", set_fastopen },
+	{ "arp-timeout", "", "arp-timeout", "SECONDS", 6, false,
+	  "A neighbour in use is asked again this long after it was last heard (2 to 3600, default 35)", set_arp_timeout },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
 	{ 0 },
 };
