@@ -164,6 +164,49 @@ TEST(many_in_one_call)
 	FAILS(EAGAIN, recvmmsg(d, r, MANY, MSG_DONTWAIT, NULL));
 }
 
+static void *send_by_and_by(void *name)
+{
+	int s = udp_socket(NULL);
+
+	for (int i = 0; i < 8; i++) {
+		sleep_ms(100);
+		EQUAL(1, send_to(s, "x", name));
+	}
+	return NULL;
+}
+
+/* covers: sock-udp-mmsg */
+TEST(batches_stop_at_an_error_and_at_their_time)
+{
+	enum { MANY = 4 };
+	static char big[70000];
+	struct sockaddr_in name;
+	char in[MANY];
+	struct iovec io[MANY], into[MANY];
+	struct mmsghdr m[MANY], r[MANY];
+	struct timespec t = { 0, 50000000 };
+	int d = udp_socket(&name), s = udp_socket(NULL), n;
+	pthread_t sender;
+
+	memset(m, 0, sizeof(m));
+	memset(r, 0, sizeof(r));
+	for (int i = 0; i < MANY; i++) {
+		io[i] = (struct iovec){ big, i == 2 ? sizeof(big) : 1 };
+		into[i] = (struct iovec){ &in[i], 1 };
+		m[i].msg_hdr = (struct msghdr){ .msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = &io[i], .msg_iovlen = 1 };
+		r[i].msg_hdr = (struct msghdr){ .msg_iov = &into[i], .msg_iovlen = 1 };
+	}
+	EQUAL(2, sendmmsg(s, m, MANY, 0));              /* the third is too long: those before it went */
+	FAILS(EMSGSIZE, sendmmsg(s, m + 2, MANY - 2, 0));
+	EQUAL(2, recvmmsg(d, r, 2, 0, NULL));
+	FAILS(EAGAIN, recvmmsg(d, r, MANY, MSG_DONTWAIT, NULL));
+	EQUAL(0, pthread_create(&sender, NULL, send_by_and_by, &name));
+	EQUAL(1, recvmmsg(d, r, MANY, MSG_WAITFORONE, NULL));
+	n = recvmmsg(d, r, MANY, 0, &t);                /* Linux looks at the time after a datagram only */
+	CHECK(n >= 1 && n < MANY);
+	pthread_join(sender, NULL);
+}
+
 TEST(receive_timeout)
 {
 	struct timeval t = { 0, 50000 };
