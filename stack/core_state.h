@@ -88,6 +88,7 @@ struct stack {
 	struct route_table *routes;
 	struct pmtu_table *pmtu;
 	struct neighbour_table *neighbours;
+	nsec reachable_time;           /* an entry is trusted for that long; the rest of the timeout is for the layers above to confirm it */
 	struct reassembly *reassembly;
 	uint16_t ip_ids[1024];         /* counters by hash of source, destination, protocol (RFC 6864 4.3) */
 	uint16_t ip_id_step;           /* what they count by, so that no two cores of a host give the same; a power of two */

@@ -42,14 +42,6 @@ struct neighbour_table {
 	struct pool pool;
 };
 
-/* For how long an entry is trusted without a word: the rest of the timeout is for the layers above to confirm it. */
-static nsec reachable_time(const struct stack *s)
-{
-	nsec timeout = s->config.neighbour_timeout;
-
-	return timeout > 2 * DELAY_TIME ? timeout - DELAY_TIME : timeout / 2;
-}
-
 static uint32_t hash_of(const struct stack *s, uint32_t interface, uint32_t ip)
 {
 	return (uint32_t)((((uint64_t)interface << 32 | ip) ^ s->port_key.k0) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
@@ -218,7 +210,9 @@ static void resolved(struct stack *s, struct neighbour *n, const uint8_t mac[6],
 bool neighbours_init(struct stack *s)
 {
 	struct neighbour_table *t = s->neighbours = calloc(1, sizeof(*t));
+	nsec timeout = s->config.neighbour_timeout;
 
+	s->reachable_time = timeout > 2 * DELAY_TIME ? timeout - DELAY_TIME : timeout / 2;
 	return t && map_init(&t->map, s->config.max_neighbours * 2) &&
 	       pool_init(&t->pool, sizeof(struct neighbour), s->config.max_neighbours);
 }
@@ -272,7 +266,7 @@ bool neighbour_send_recent(struct stack *s, struct interface *i, uint32_t next_h
 
 	if (!n || n->ip != next_hop)
 		return false;
-	if (n->state != PERMANENT && (n->state != REACHABLE || s->now - n->confirmed > reachable_time(s)))
+	if (n->state != PERMANENT && (n->state != REACHABLE || s->now - n->confirmed > s->reachable_time))
 		return false;
 	n->used = s->now;
 	eth_send(s, i, p, n->mac, ETH_TYPE_IP4);
@@ -306,7 +300,7 @@ int neighbour_send(struct stack *s, struct interface *i, uint32_t next_hop, stru
 	}
 	n->used = s->now;
 	i->recent = n;
-	if (n->state == REACHABLE && s->now - n->confirmed > reachable_time(s))
+	if (n->state == REACHABLE && s->now - n->confirmed > s->reachable_time)
 		n->state = STALE;
 	if (n->state == STALE)
 		suspect_soon(s, n);
@@ -405,7 +399,7 @@ bool stack_walk_neighbours(const struct stack *s, uint32_t *cursor, struct stack
 		if (!n)
 			continue;
 		state = n->state;
-		if (state == REACHABLE && s->now - n->confirmed > reachable_time(s))
+		if (state == REACHABLE && s->now - n->confirmed > s->reachable_time)
 			state = STALE;
 		*out = (struct stack_neighbour){
 			.addr = ipaddr_from_ip4(n->ip), .interface = (int)n->interface, .state = state_names[state],
