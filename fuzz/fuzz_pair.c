@@ -44,6 +44,7 @@ struct side {
 struct world {
 	struct side side[2];
 	nsec now;
+	uint32_t link_flags;           /* of both: super-frames cross whole, or there are none */
 	bool forged;                   /* a header was changed: what arrives proves nothing any more */
 };
 
@@ -289,6 +290,10 @@ static void put_to(struct side *to, const struct pkt *from)
 
 	if (to->far->ops->borrow(to->far, &p, 1) == 0)
 		return;
+	if (pkt_tailroom(p) < from->len) {
+		to->far->ops->release(to->far, &p, 1);
+		return;
+	}
 	memcpy(p->data, from->data, from->len);
 	p->len = from->len;
 	p->flags = from->flags;
@@ -336,7 +341,7 @@ static void open_side(struct world *w, unsigned who, struct input *in)
 	static const uint16_t mtus[] = { 1500, 576, 9000, 1280 };
 	struct side *s = &w->side[who];
 	uint32_t kind = number(in, 1), more = number(in, 1);
-	struct mem_config pair = { .packets = 160, .mtu = mtus[kind >> 6], .flags = more & 128 ? LINK_TX_CSUM | LINK_TSO : 0 };
+	struct mem_config pair = { .packets = 160, .mtu = mtus[kind >> 6], .flags = w->link_flags };
 	struct stack_config config;
 	int interface;
 
@@ -348,6 +353,7 @@ static void open_side(struct world *w, unsigned who, struct input *in)
 	config.tcp.window_scaling = !(kind & 8);
 	config.tcp.syn_cookies = (uint8_t)(kind >> 4 & 3) % 3;
 	config.tcp.cc = ep_congestion_name(1 + more % (EP_CC_END - 1));
+	config.tcp.ecn = (enum tcp_ecn)(number(in, 1) % TCP_ECN_END);
 	if (more & 8)
 		config.tcp.receive_buffer_initial = config.tcp.receive_buffer_max = 4096;
 	if (more & 16)
@@ -373,7 +379,7 @@ static void open_world(struct world *w, struct input *in)
 	struct ep_name server = { .port = PORT };
 	uint32_t options = number(in, 1);
 
-	*w = (struct world){ .now = NSEC_PER_SEC };
+	*w = (struct world){ .now = NSEC_PER_SEC, .link_flags = options & 64 ? LINK_TX_CSUM | LINK_TSO : 0 };
 	open_side(w, 0, in);
 	open_side(w, 1, in);
 	for (unsigned i = 0; i < 2; i++)
@@ -384,6 +390,12 @@ static void open_world(struct world *w, struct input *in)
 	CHECK(ep_open(w->side[1].stack, EP_STREAM, 0, NULL, &w->side[1].ep) == 0);
 	if (options & 4)
 		ep_set(w->side[1].stack, w->side[1].ep, EP_NODELAY, 1);
+	if (options & 8)
+		ep_set(w->side[0].stack, w->side[0].listener, EP_FASTOPEN, 4);
+	if (options & 16)
+		ep_set(w->side[1].stack, w->side[1].ep, EP_FASTOPEN_CONNECT, 1);
+	if (options & 32)
+		ep_set(w->side[1].stack, w->side[1].ep, EP_MAX_PACING_RATE, 1 << 20);
 	server.addr = w->side[0].addr;
 	ep_connect(w->side[1].stack, w->side[1].ep, &server);
 	turn(w);

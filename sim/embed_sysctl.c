@@ -15,7 +15,7 @@ enum kind {
 	SECONDS, MILLISECONDS, MICROSECONDS,    /* nsec */
 	BUFFERS,        /* min, initial, most: two uint32_t side by side */
 	WINDOWS,        /* the same; Linux counts its own overhead in, so that the window is half of the memory at the start */
-	CONGESTION,
+	CONGESTION, ECN,
 };
 
 struct name {
@@ -45,10 +45,9 @@ static const struct name names[] = {
 	{ "net.ipv4.tcp_keepalive_probes", COUNT, AT(keep_count), 1, 255 },
 	{ "net.ipv4.tcp_rto_min_us", MICROSECONDS, AT(rto_min), 1, 120000000 },
 	{ "net.ipv4.tcp_rto_max_ms", MILLISECONDS, AT(rto_max), 1000, 120000 },
-	{ "net.ipv4.tcp_syncookies", COUNT, AT(syn_cookies), 0, 2 },
-	{ "net.ipv4.tcp_fastopen", COUNT, AT(fastopen), 0, 3 },
 	{ "net.ipv4.tcp_syncookies", COUNT, AT(syn_cookies), TCP_COOKIES_OFF, TCP_COOKIES_ALWAYS },
 	{ "net.ipv4.tcp_fastopen", COUNT, AT(fastopen), 0, TCP_FASTOPEN_CLIENT | TCP_FASTOPEN_SERVER },
+	{ "net.ipv4.tcp_ecn", ECN, AT(ecn), 0, 5 },
 	{ "net.ipv4.tcp_congestion_control", CONGESTION, AT(cc) },
 };
 
@@ -89,6 +88,17 @@ static int put_buffers(const struct name *what, const uint64_t numbers[WORDS], v
 	return 0;
 }
 
+/* 4, accurate when asked but classic when asking, is none of ours. */
+static int put_ecn(uint64_t number, enum tcp_ecn *at)
+{
+	static const int meaning[] = { TCP_ECN_OFF, TCP_ECN_REQUEST, TCP_ECN_PASSIVE, TCP_ECN_ACCURATE, -1, TCP_ECN_ACCURATE_PASSIVE };
+
+	if (meaning[number] < 0)
+		return -EINVAL;
+	*at = (enum tcp_ecn)meaning[number];
+	return 0;
+}
+
 static int put_number(const struct name *what, uint64_t number, void *at)
 {
 	if (number < what->least || number > what->most)
@@ -109,6 +119,8 @@ static int put_number(const struct name *what, uint64_t number, void *at)
 	case MICROSECONDS:
 		*(nsec *)at = number * NSEC_PER_USEC;
 		return 0;
+	case ECN:
+		return put_ecn(number, at);
 	default:
 		return -EINVAL;
 	}

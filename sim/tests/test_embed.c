@@ -285,6 +285,10 @@ static void settings_have_their_linux_names(void **state)
 	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_timestamps", "0"), 0);
 	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_congestion_control", "reno"), 0);
 	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_no_such_thing", "1"), -ENOENT);
+	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_ecn", "3"), 0);
+	assert_int_equal(stack_tcp_settings(embed_stack(w.e))->ecn, TCP_ECN_ACCURATE);
+	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_ecn", "4"), -EINVAL);
+	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_ecn", "6"), -EINVAL);
 	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_sack", "maybe"), -EINVAL);
 	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_sack", "2"), -EINVAL);
 	assert_int_equal(embed_sysctl(w.e, "net.ipv4.tcp_rmem", "1 2"), -EINVAL);

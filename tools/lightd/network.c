@@ -161,6 +161,7 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	config.tcp.syn_cookies = o->syn_cookies;
 	config.tcp.fastopen = o->fastopen;
 	config.neighbour_timeout = o->arp_timeout * NSEC_PER_SEC;
+	config.tcp.ecn = (enum tcp_ecn)o->ecn;
 	config.tcp.timestamps = config.tcp.timestamps && !o->no_timestamps;
 	config.tcp.sack = config.tcp.sack && !o->no_sack;
 	config.tcp.window_scaling = config.tcp.window_scaling && !o->no_window_scaling;

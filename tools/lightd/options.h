@@ -141,6 +141,7 @@ struct options {
 	uint8_t syn_cookies;    /* enum tcp_cookies */
 	uint8_t fastopen;       /* TCP_FASTOPEN_* */
 	uint32_t arp_timeout;   /* seconds */
+	uint8_t ecn;            /* enum tcp_ecn */
 	bool no_timestamps, no_sack, no_window_scaling;
 	uint32_t sockets;       /* most endpoints of one host */
 

@@ -133,6 +133,14 @@ static const char *set_syncookies(struct options *o, const char *text)
 	return set_word(&o->syn_cookies, text, names, sizeof names / sizeof names[0], "off, full or always");
 }
 
+static const char *set_ecn(struct options *o, const char *text)
+{
+	static const char *const names[] = { [TCP_ECN_OFF] = "off", [TCP_ECN_PASSIVE] = "passive", [TCP_ECN_REQUEST] = "request",
+		[TCP_ECN_ACCURATE_PASSIVE] = "accurate-passive", [TCP_ECN_ACCURATE] = "accurate" };
+
+	return set_word(&o->ecn, text, names, sizeof names / sizeof names[0], "off, passive, request, accurate-passive or accurate");
+}
+
 static const char *set_fastopen(struct options *o, const char *text)
 {
 	static const char *const names[] = { "off", [TCP_FASTOPEN_CLIENT] = "client", [TCP_FASTOPEN_SERVER] = "server",
@@ -171,6 +179,8 @@ const struct setting settings_daemon[] = {
 	  "TCP options neither offered nor accepted: timestamps, sack, window-scaling (default none)", set_without },
 	{ "tcp-syncookies", "", "tcp-syncookies", "off|full|always", 6, false,
 	  "Answer SYNs by cookies never, where a listener's backlog is full of half-open connections (default), or always", set_syncookies },
+	{ "ecn", "", "ecn", "off|passive|request|accurate-passive|accurate", 6, false,
+	  "Explicit congestion notification: with nobody, with who asks (default), or asked for; accurate: RFC 9768, and classic with others", set_ecn },
 	{ "tcp-fastopen", "", "tcp-fastopen", "off|client|server|both", 6, false,
 	  "As what programs may use TCP Fast Open, if they ask for it (default both)", set_fastopen },
 	{ "arp-timeout", "", "arp-timeout", "SECONDS", 6, false,

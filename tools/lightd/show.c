@@ -163,6 +163,11 @@ static void put_stream(struct json_object *row, const struct ep_info *i)
 	put_bool(row, "window_scaling", i->window_scaling);
 	if (i->cc != NULL)
 		put_text(row, "cc", i->cc);
+	if (i->ecn != EP_ECN_NONE) {
+		put_text(row, "ecn", i->ecn == EP_ECN_ACCURATE ? "accurate" : "classic");
+		put_number(row, "delivered_ce", i->delivered_ce);
+		put_number(row, "received_ce", i->received_ce);
+	}
 }
 
 static void add_sockets(void *context, unsigned core)

@@ -12,7 +12,7 @@
 enum {
 	KEY_HOSTS = 256, KEY_RATE, KEY_DELAY, KEY_JITTER, KEY_LOSS, KEY_DUPLICATE, KEY_REORDER, KEY_CORRUPT,
 	KEY_QUEUE, KEY_QUEUE_BYTES, KEY_MTU, KEY_OFFLOAD, KEY_SEED, KEY_BYTES, KEY_CONNECTIONS, KEY_TOGETHER,
-	KEY_KIND, KEY_ASK, KEY_ANSWER, KEY_ROUNDS, KEY_HALF_CLOSE, KEY_CC, KEY_STANDARD, KEY_WINDOW, KEY_PINGS,
+	KEY_KIND, KEY_ASK, KEY_ANSWER, KEY_ROUNDS, KEY_HALF_CLOSE, KEY_CC, KEY_ECN, KEY_STANDARD, KEY_WINDOW, KEY_PINGS,
 	KEY_PING_BYTES, KEY_LIMIT, KEY_CHECK, KEY_TRACE, KEY_PCAP, KEY_SEEDS, KEY_NODELAY, KEY_CORES, KEY_BIND,
 	KEY_SET, KEY_JSON, KEY_CSV, KEY_DRAW,
 };
@@ -47,6 +47,7 @@ static const struct argp_option options[] = {
 	{ "ping-bytes", KEY_PING_BYTES, "N", 0, "of each, 16..65507 (64)", 0 },
 	{ 0, 0, 0, 0, "TCP:", 3 },
 	{ "cc", KEY_CC, "NAME", 0, "congestion control (newreno)", 0 },
+	{ "ecn", KEY_ECN, "WHAT", 0, "off, passive, request, accurate-passive, or accurate (passive)", 0 },
 	{ "standard", KEY_STANDARD, 0, 0, "timers as the RFCs have them, not as Linux has", 0 },
 	{ "initial-window", KEY_WINDOW, "N", 0, "segments (10)", 0 },
 	{ "nodelay", KEY_NODELAY, 0, 0, "without Nagle's algorithm", 0 },
@@ -73,6 +74,16 @@ static uint64_t whole(const char *name, const char *text, uint64_t least, uint64
 		refuse(EXIT_REFUSED, "--%s: '%s' is not a whole number from %llu to %llu", name, text,
 			(unsigned long long)least, (unsigned long long)most);
 	return value;
+}
+
+static enum tcp_ecn ecn_of(const char *text)
+{
+	static const char *const names[] = { "off", "passive", "request", "accurate-passive", "accurate" };
+
+	for (unsigned i = 0; i < TCP_ECN_END; i++)
+		if (strcmp(text, names[i]) == 0)
+			return (enum tcp_ecn)i;
+	refuse(EXIT_REFUSED, "--ecn: '%s' is none of off, passive, request, accurate-passive, accurate", text);
 }
 
 static nsec duration(const char *name, const char *text)
@@ -183,6 +194,7 @@ static bool parse_applications(int key, char *v, struct sim_options *o)
 	case KEY_PINGS: o->pings = whole("pings", v, 0, 100000000); return true;
 	case KEY_PING_BYTES: o->ping_bytes = (uint32_t)whole("ping-bytes", v, 16, 65507); return true;
 	case KEY_CC: o->tcp.cc = v; return true;
+	case KEY_ECN: o->tcp.ecn = ecn_of(v); return true;
 	case KEY_WINDOW: o->tcp.initial_window = (uint32_t)whole("initial-window", v, 1, 1000); return true;
 	default: return false;
 	}
@@ -216,6 +228,7 @@ static error_t parse(int key, char *v, struct argp_state *s)
 
 		tcp_settings_standard(&o->tcp);
 		o->tcp.cc = before.cc;
+		o->tcp.ecn = before.ecn;
 		o->tcp.initial_window = before.initial_window;
 		return 0;
 	}

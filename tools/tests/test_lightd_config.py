@@ -65,6 +65,7 @@ TOP = [
     ('poll = "%s"', ["busy", "adaptive"], ["lazy", ""]),
     ('cc = "%s"', ["newreno"], ["nosuch", ""]),
     ('profile = "%s"', ["linux", "standard"], ["windows"]),
+    ('ecn = "%s"', ["off", "passive", "request", "accurate-passive", "accurate"], ["on", ""]),
     ('tcp-without = "%s"', ["timestamps", "sack,window-scaling"], ["", "mss", "sack timestamps"]),
     ('tcp-fastopen = "%s"', ["off", "client", "server", "both"], ["on", "3"]),
     ('tcp-syncookies = "%s"', ["off", "full", "always"], ["on", "1"]),
