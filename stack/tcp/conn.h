@@ -160,7 +160,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, flights, records, deliveries, ecns;
+	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */

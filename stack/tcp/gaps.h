@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What arrived beyond a gap: intervals of sequence numbers whose bytes lie in the ring already. A connection has this
- * only while it has a gap; the intervals come from a pool. */
+ * only while it has a gap; room for few intervals comes from a pool in which every connection finds some, room for many (a whole
+ * window of which every other segment is missing) from one that only some can have at a time. */
 #ifndef LIGHT_TCP_GAPS_H
 #define LIGHT_TCP_GAPS_H
 
 #include "conn.h"
 
-#define TCP_GAPS 32
+#define TCP_GAPS 32            /* that every connection may have */
+#define TCP_GAPS_MANY 4096     /* that some may */
+#define GAPS_RECENT 4          /* as many blocks as a segment has room for */
 
 struct gaps {
-	uint32_t count;                   /* at least 1 */
-	struct gap_interval at[TCP_GAPS]; /* the most recently changed first, as SACK reports them */
+	uint32_t count;                  /* at least 1 */
+	uint32_t room;                   /* TCP_GAPS or TCP_GAPS_MANY */
+	uint32_t recent[GAPS_RECENT];    /* where the most recently changed intervals begin, the last one first (RFC 2018 4) */
+	uint32_t recent_count;
+	struct gap_interval at[];        /* in the order of sequence; no two touch */
 };
+
+#define GAPS_SIZE(room) (sizeof(struct gaps) + (room) * sizeof(struct gap_interval))
 
 static inline uint32_t gaps_count(const struct tcp_conn *c)
 {
@@ -20,6 +28,8 @@ static inline uint32_t gaps_count(const struct tcp_conn *c)
 
 /* Adds [start, end), beyond rcv_nxt, merged with what it touches. False: no place for it, nothing has changed. */
 bool gaps_insert(struct tcp_conn *, uint32_t start, uint32_t end);
+/* At most n intervals, the most recently changed first; how many. */
+unsigned gaps_recent(const struct tcp_conn *, struct gap_interval *, unsigned n);
 /* What of [start, end) is here already is reported as a duplicate. */
 void gaps_overlap(struct tcp_conn *, uint32_t start, uint32_t end);
 /* rcv_nxt has moved: what it has reached becomes part of the stream, and moves it further (MUST-59). */

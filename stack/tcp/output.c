@@ -72,12 +72,17 @@ static int hand_to_ip(struct stack *s, struct pkt *p, const struct output_route 
 /* What was received twice (RFC 2883 4), then the most recently changed interval first (RFC 2018 4). */
 static void add_sack(struct tcp_conn *c, struct tcp_segment *seg, unsigned most)
 {
+	struct gap_interval recent[GAPS_RECENT];
+	unsigned n = 0;
+
 	if (c->duplicate.start != c->duplicate.end) {
 		seg->sack[seg->sack_count++] = c->duplicate;
 		c->duplicate.end = c->duplicate.start;
 	}
-	for (unsigned i = 0; i < gaps_count(c) && seg->sack_count < most; i++)
-		seg->sack[seg->sack_count++] = (struct sack_block){ c->gaps->at[i].start, c->gaps->at[i].end };
+	if (seg->sack_count < most)
+		n = gaps_recent(c, recent, most - seg->sack_count);
+	for (unsigned i = 0; i < n; i++)
+		seg->sack[seg->sack_count++] = (struct sack_block){ recent[i].start, recent[i].end };
 }
 
 /* All that segments of a synchronised connection have in common. */

@@ -24,6 +24,7 @@
 #define READY_BURST 256 /* connections served in one turn */
 #define RECORDS_SHARED 65536 /* of what is in flight, beyond two for each connection */
 #define RARE_MOST 65536 /* listeners; connections with a gap at the same time */
+#define MANY_GAPS_MOST 1024   /* connections that may have very many gaps at a time: 32 MB */
 
 static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
 {
@@ -177,7 +178,8 @@ int tcp_init(struct stack *s)
 	t->resets = resets_new(config->max_endpoints);
 	if (!t->fastopen || !t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
-	    !pool_init(&t->gaps, sizeof(struct gaps), rare) ||
+	    !pool_init(&t->gaps, GAPS_SIZE(TCP_GAPS), rare) ||
+	    !pool_init(&t->many_gaps, GAPS_SIZE(TCP_GAPS_MANY), rare < MANY_GAPS_MOST ? rare : MANY_GAPS_MOST) ||
 	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
 	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
 	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
@@ -197,6 +199,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->conns);
 	pool_free(&s->tcp->listeners);
 	pool_free(&s->tcp->gaps);
+	pool_free(&s->tcp->many_gaps);
 	pool_free(&s->tcp->flights);
 	pool_free(&s->tcp->records);
 	pool_free(&s->tcp->deliveries);
@@ -252,7 +255,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) +
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) +
 	       pool_bytes(&t->time_waits);
 }
 
@@ -288,7 +291,7 @@ const char *tcp_check(const struct stack *s)
 	}
 	list_for_each(node, &s->tcp->ready)
 		ready--;
-	if (gaps != s->tcp->gaps.used)
+	if (gaps != s->tcp->gaps.used + s->tcp->many_gaps.used)
 		return "tcp: the intervals of a connection are lost";
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
 }
