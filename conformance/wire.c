@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ORDINARY_FRAME 2048u
+#define ORDINARY_FRAME 2048u    /* where jumbo frames are none */
+#define JUMBO_FRAME (WIRE_MTU_MOST + 512u)
 #define SUPER_FRAME (65536u + 256u)
 
 static void queue_init(struct wire_queue *q)
@@ -86,7 +87,7 @@ static unsigned wire_borrow(struct link *link, struct pkt **out, unsigned n)
 	struct wire *w = (struct wire *)link;
 	unsigned got = 0;
 	while (got < n && w->borrows_left != 0) {
-		out[got] = packet_new(w, link->flags & LINK_TSO ? SUPER_FRAME : ORDINARY_FRAME);
+		out[got] = packet_new(w, link->flags & LINK_TSO ? SUPER_FRAME : link->mtu > 1600 ? JUMBO_FRAME : ORDINARY_FRAME);
 		if (!out[got])
 			break;
 		if (w->borrows_left > 0)

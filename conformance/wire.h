@@ -10,6 +10,8 @@
 
 #include "stack/link.h"
 
+#define WIRE_MTU_MOST 9000u
+
 struct wire_frame {
 	struct wire_frame *next;
 	nsec at;

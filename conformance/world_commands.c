@@ -46,8 +46,8 @@ static int64_t run_link(struct server *s, const struct request *r)
 	uint8_t mac[6];
 	uint64_t mtu;
 	uint32_t set = 0;
-	if (!word_mac(r->word[2], mac) || !word_u64(r->word[3], &mtu) || mtu < 68 || mtu > 1600)
-		return command_refuse(s, "link NAME MAC MTU(68-1600) FLAGS");
+	if (!word_mac(r->word[2], mac) || !word_u64(r->word[3], &mtu) || mtu < 68 || mtu > WIRE_MTU_MOST)
+		return command_refuse(s, "link NAME MAC MTU(68-9000) FLAGS");
 	for (unsigned i = 4; i < r->words; i++) {
 		uint32_t before = set;
 		for (unsigned j = 0; j < 3; j++)

@@ -43,6 +43,9 @@ struct tcp_settings {
 	uint32_t initial_window;         /* segments: 10 */
 	uint32_t receive_buffer_initial, receive_buffer_max;  /* bytes */
 	uint32_t send_buffer_initial, send_buffer_max;
+	uint32_t mtu_probing;            /* RFC 4821: 0 never; 1 after a black hole was suspected; 2 always */
+	uint32_t mtu_probe_base;         /* the MSS that it begins with: 1024 */
+	nsec mtu_probe_again;            /* when a search that ended is begun anew: 10 minutes */
 	uint32_t max_half_open;          /* SYN-RECEIVED, all listeners together */
 	uint32_t max_time_wait;
 	uint32_t syn_cookies;            /* enum tcp_cookies; when full: of max_half_open, or of the listener's backlog */

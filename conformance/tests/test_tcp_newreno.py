@@ -167,7 +167,7 @@ def test_ssthresh_holds_for_later_timeouts():
     assert ssthresh > 4 * MSS
     f.s.run(20)
     assert len(f.take()) >= 3 and f.value('ssthresh') == ssthresh
-    assert f.value('cwnd') == MSS
+    assert f.value('cwnd') == f.value('mss') < MSS     # which a black hole may have made smaller by now
 
 
 # covers: 6582-3.2-rto 6582-3.2-enter

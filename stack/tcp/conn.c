@@ -9,6 +9,7 @@
 #include "flight.h"
 #include "gaps.h"
 #include "half_open.h"
+#include "mtu_probe.h"
 #include "output.h"
 #include "pace.h"
 #include "recv.h"
@@ -87,6 +88,7 @@ void conn_free(struct tcp_conn *c)
 	timers_stop(c);
 	gaps_forget(c);
 	flight_forget(c);
+	mtu_probe_forget(c);
 	pace_detach(c);
 	ecn_forget(c);
 	c->ep->tcp = NULL;
@@ -118,7 +120,8 @@ void conn_update_mss(struct tcp_conn *c)
 {
 	/* RFC 9293 3.7.1: min(SendMSS + 20, MMS_S) - TCPhdrsize - IPoptionsize. */
 	uint32_t overhead = ip_header_len(&c->path) + SEGMENT_HEADER_MIN;
-	uint32_t mss = c->path.mtu > overhead ? c->path.mtu - overhead : MSS_FLOOR;
+	uint32_t mtu = c->mtu ? mtu_probe_limit(c, c->path.mtu) : c->path.mtu;
+	uint32_t mss = mtu > overhead ? mtu - overhead : MSS_FLOOR;
 	uint32_t options = c->ts_on ? SEGMENT_TS_LEN : 0;
 
 	if (c->peer_mss < mss)
@@ -127,6 +130,8 @@ void conn_update_mss(struct tcp_conn *c)
 		mss = c->socket.options.max_segment;
 	mss = mss > options + MSS_FLOOR ? mss - options : MSS_FLOOR;
 	c->snd_mss = (uint16_t)mss;
+	if (c->cc.ops && mss < c->cc.mss)
+		c->cc.cwnd = (uint32_t)((uint64_t)c->cc.cwnd * mss / c->cc.mss);
 	c->cc.mss = mss;
 	if (c->cc.ops && c->cc.cwnd < mss)
 		c->cc.cwnd = mss;
@@ -174,6 +179,7 @@ void conn_established(struct tcp_conn *c)
 	uint32_t window;
 
 	conn_set_state(c, TCP_ESTABLISHED);
+	mtu_probe_begin(c);
 	conn_update_mss(c);
 	/* RFC 6928 2, and one segment after a lost SYN (RFC 5681 3.1). */
 	window = settings->initial_window * c->snd_mss;
@@ -226,6 +232,7 @@ void conn_end(struct tcp_conn *c, int error)
 	timers_stop(c);
 	gaps_forget(c);
 	flight_forget(c);
+	mtu_probe_forget(c);
 	list_remove(&c->ready_node);
 	conn_set_state(c, TCP_CLOSED);
 	if (ep->closed) {
@@ -286,6 +293,8 @@ static const char *check_receive(const struct tcp_conn *c)
 	    seq_gt(c->rcv_adv, c->receive_base + r->tail + r->next.size))
 		return "tcp: more is advertised than can be lent";
 	wrong = flight_check(c);
+	if (!wrong)
+		wrong = mtu_probe_check(c);
 	return wrong ? wrong : gaps_check(c);
 }
 

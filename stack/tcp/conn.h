@@ -128,6 +128,7 @@ struct tcp_conn {
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 
 	/* sent.c, loss.c */
+	struct mtu_search *mtu;   /* what size of packets passes, while that is in doubt (mtu_probe.c); else NULL */
 	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */
 	nsec sent_at;
 	uint32_t timed_seq, recover;
@@ -160,7 +161,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns;
+	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */
@@ -232,7 +233,8 @@ uint32_t conn_isn(const struct stack *, const struct flow_key *);
  * connections (RFC 7323 5.4, RFC 6191). */
 uint32_t conn_ts_offset(const struct stack *, const struct flow_key *);
 uint32_t conn_ts_now(const struct stack *, uint32_t offset);
-/* The payload of a full segment from path, peer and options; on a change tells congestion control. */
+/* The payload of a full segment from path, peer and options. A smaller one leaves cwnd as many segments, a larger one as many bytes
+ * (RFC 4821 4: packets neither come faster nor carry more at once). */
 void conn_update_mss(struct tcp_conn *);
 /* Looks for the path anew if it may have changed. False: there is none now. */
 bool conn_refresh_path(struct tcp_conn *);

@@ -6,6 +6,7 @@
 
 #include "ecn.h"
 #include "flight.h"
+#include "mtu_probe.h"
 #include "rack.h"
 #include "pace.h"
 #include "recovery.h"
@@ -62,6 +63,8 @@ bool loss_timeout(struct tcp_conn *c)
 	count(c->stack, COUNT_TCP_TIMEOUTS);
 	c->timed = false;
 	c->dupacks = 0;
+	if (c->mtu)
+		mtu_probe_inconclusive(c);
 	if (c->snd_wnd == 0) {
 		flight_forget(c);
 		/* MUST-35: a window that closed over what is in flight is probed like any other. */
@@ -82,6 +85,8 @@ bool loss_timeout(struct tcp_conn *c)
 		c->retransmits++;
 	if (c->backoff < 64)
 		c->backoff++;
+	if (c->retransmits >= settings_of(c)->retries_1)
+		mtu_probe_suspect_black_hole(c);
 	if (c->retransmits == settings_of(c)->retries_1) {
 		/* R1 (RFC 9293 3.8.3): IP is told, and looks for the way anew. */
 		neighbour_suspect(c->stack, &c->path);

@@ -6,6 +6,7 @@
 
 #include "ecn.h"
 #include "loss.h"
+#include "mtu_probe.h"
 #include "rack.h"
 #include "timers.h"
 #include "undo.h"
@@ -111,9 +112,11 @@ static void next_hole(struct tcp_conn *c, uint32_t moved)
 		c->flight->guessed = 0;    /* it was reordering */
 }
 
-static void act(struct tcp_conn *c, const struct flight_news *news, const struct loss_told *told)
+static void act(struct tcp_conn *c, const struct flight_news *news, struct loss_told *told)
 {
-	if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0) {
+	if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0 && c->mtu && mtu_probe_explains_loss(c)) {
+		told->lost = 0;
+	} else if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0) {
 		enter(c, news);
 		reduce(c, news, 0, told->lost > 0);
 	} else if (c->phase == LOSS_RECOVERY && c->flight) {
@@ -154,6 +157,8 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	};
 	bool undone;
 
+	if (c->mtu && moved > 0)
+		mtu_probe_acked(c);
 	if (!c->flight && c->phase == LOSS_OPEN && !c->probe_out && !news->dsack) {
 		/* What arrived had left together, and nothing was amiss: nearly always. */
 		c->dupacks = 0;

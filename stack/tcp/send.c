@@ -8,6 +8,7 @@
 
 #include "ecn.h"
 #include "loss.h"
+#include "mtu_probe.h"
 #include "output.h"
 #include "pace.h"
 #include "rack.h"
@@ -245,6 +246,41 @@ static void wait_for_chance(struct tcp_conn *c, enum decision last)
 	}
 }
 
+/* One segment that is longer than the others (RFC 4821 7). */
+static bool send_mtu_probe(struct tcp_conn *c, uint32_t len)
+{
+	const struct plan p = { .len = len };
+	uint16_t usual = c->snd_mss;
+	bool sent;
+
+	c->snd_mss = (uint16_t)len;
+	sent = send_planned(c, &p);
+	c->snd_mss = usual;
+	if (sent)
+		mtu_probe_sent(c, len);
+	return sent;
+}
+
+/* False: nothing new for now. */
+static bool search_mtu(struct tcp_conn *c)
+{
+	uint32_t len;
+
+	switch (mtu_probe_turn(c, &len)) {
+	case MTU_PROBE:
+		restart_after_idle(c);
+		if (send_mtu_probe(c, len))
+			return true;
+		wait_for_packet(c);
+		return false;
+	case MTU_WAIT:
+		return false;
+	case MTU_NOTHING:
+		break;
+	}
+	return true;
+}
+
 static void send_burst(struct tcp_conn *c)
 {
 	bool super = output_takes_super_frames(c);
@@ -256,6 +292,8 @@ static void send_burst(struct tcp_conn *c)
 		wait_for_packet(c);
 		return;
 	}
+	if (c->mtu && !search_mtu(c))
+		return;
 	while (sent < BURST_BYTES) {
 		d = decide(c, super && !ecn_alone(c), sent > 0, &plan);
 		if (d != SEND_IT)

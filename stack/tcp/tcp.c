@@ -15,6 +15,7 @@
 #include "half_open.h"
 #include "input.h"
 #include "listen.h"
+#include "mtu_probe.h"
 #include "output.h"
 #include "pace.h"
 #include "resets.h"
@@ -23,7 +24,7 @@
 #define PROTOCOL_TCP 6
 #define READY_BURST 256 /* connections served in one turn */
 #define RECORDS_SHARED 65536 /* of what is in flight, beyond two for each connection */
-#define RARE_MOST 65536 /* listeners; connections with a gap at the same time */
+#define RARE_MOST 65536 /* listeners; connections with a gap, or in search of their path MTU, at the same time */
 #define MANY_GAPS_MOST 1024   /* connections that may have very many gaps at a time: 32 MB */
 
 static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
@@ -120,6 +121,8 @@ static void path_mtu_lowered(struct tcp_conn *c, uint32_t mtu)
 	if (!conn_refresh_path(c) || !conn_synchronised(c) || c->snd_mss >= before)
 		return;
 	c->timed = false;
+	if (c->mtu)
+		mtu_probe_inconclusive(c);
 	flight_forget(c);
 	c->snd_nxt = c->snd_una;
 	conn_ready(c);
@@ -180,6 +183,7 @@ int tcp_init(struct stack *s)
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
 	    !pool_init(&t->gaps, GAPS_SIZE(TCP_GAPS), rare) ||
 	    !pool_init(&t->many_gaps, GAPS_SIZE(TCP_GAPS_MANY), rare < MANY_GAPS_MOST ? rare : MANY_GAPS_MOST) ||
+	    !pool_init(&t->mtu_searches, sizeof(struct mtu_search), rare) ||
 	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
 	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
 	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
@@ -200,6 +204,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->listeners);
 	pool_free(&s->tcp->gaps);
 	pool_free(&s->tcp->many_gaps);
+	pool_free(&s->tcp->mtu_searches);
 	pool_free(&s->tcp->flights);
 	pool_free(&s->tcp->records);
 	pool_free(&s->tcp->deliveries);
@@ -255,7 +260,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) +
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) + pool_bytes(&t->mtu_searches) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) +
 	       pool_bytes(&t->time_waits);
 }
 
@@ -277,7 +282,7 @@ bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
 
 const char *tcp_check(const struct stack *s)
 {
-	uint32_t ready = 0, gaps = 0;
+	uint32_t ready = 0, gaps = 0, searches = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->tcp->conns); i++) {
 		const struct tcp_conn *c = pool_at_or_null(&s->tcp->conns, i);
@@ -286,6 +291,7 @@ const char *tcp_check(const struct stack *s)
 			continue;
 		ready += list_linked(&c->ready_node);
 		gaps += c->gaps != NULL;
+		searches += c->mtu != NULL;
 		if (c->ep->released)
 			return "tcp: a connection outlived its endpoint";
 	}
@@ -293,6 +299,8 @@ const char *tcp_check(const struct stack *s)
 		ready--;
 	if (gaps != s->tcp->gaps.used + s->tcp->many_gaps.used)
 		return "tcp: the intervals of a connection are lost";
+	if (searches != s->tcp->mtu_searches.used)
+		return "tcp: a search for the path MTU is lost";
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
 }
 
@@ -341,6 +349,10 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.receive_buffer_max = 4 * 1024 * 1024,
 		.send_buffer_initial = TCP_SEND_FIRST_EXTENT,
 		.send_buffer_max = 4 * 1024 * 1024,
+		/* Linux has 0. Probing costs nothing until R1 timeouts in a row, and then a connection goes on that would have died. */
+		.mtu_probing = 1,
+		.mtu_probe_base = 1024,
+		.mtu_probe_again = 600 * NSEC_PER_SEC,
 		.max_half_open = 16384,
 		.max_time_wait = 65536,
 		.syn_cookies = TCP_COOKIES_WHEN_FULL,

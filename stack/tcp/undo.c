@@ -58,6 +58,9 @@ static void undo(struct tcp_conn *c, uint32_t moved)
 		if (c->cc.cwnd < cwnd)
 			c->cc.cwnd = cwnd;
 	}
+	/* Packets may be shorter than they were then (mtu_probe.c). */
+	if (c->cc.mss != c->snd_mss)
+		conn_update_mss(c);
 	f->may_undo = false;
 	f->frto = FRTO_OFF;
 	if (c->ecn)

@@ -283,7 +283,7 @@ static void a_smaller_path_mtu_makes_smaller_segments(void **state)
 	harness_turn(h);
 	s = harness_expect(h, SEG_ACK);
 	assert_true(s.seq == p.ack && s.len == 960);
-	assert_int_equal(harness_conn(h, id)->cc.cwnd, 14600);
+	assert_int_equal(harness_conn(h, id)->cc.cwnd, 10 * 960); /* as many segments */
 	harness_host_free(h);
 }
 

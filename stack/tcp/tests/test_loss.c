@@ -19,6 +19,7 @@ static struct harness_host *host(void)
 
 	tcp_settings_linux(&settings);
 	settings.cc = "newreno";
+	settings.mtu_probing = 0; /* segments of one size */
 	return harness_host_new(1, &settings, 0);
 }
 
