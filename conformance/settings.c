@@ -25,6 +25,7 @@ static const struct field fields[] = {
 	FIELD(syn_ack_retries, U32), FIELD(retries_1, U32), FIELD(retries_2, U32),
 	FIELD(orphan_retries, U32), FIELD(initial_window, U32), FIELD(receive_buffer_initial, U32),
 	FIELD(receive_buffer_max, U32), FIELD(send_buffer_initial, U32), FIELD(send_buffer_max, U32),
+	FIELD(memory_low, NSEC), FIELD(memory_pressure, NSEC), FIELD(memory_high, NSEC), FIELD(max_orphans, U32),
 	FIELD(mtu_probing, U32), FIELD(mtu_probe_base, U32), FIELD(mtu_probe_again, NSEC),
 	FIELD(max_half_open, U32), FIELD(max_time_wait, U32), FIELD(syn_cookies, U32), FIELD(fastopen, U32), FIELD(window_scaling, BOOLEAN),
 	FIELD(timestamps, BOOLEAN), FIELD(sack, BOOLEAN), FIELD(close_unread_resets, BOOLEAN),

@@ -100,6 +100,8 @@ struct stack {
 	struct list events;            /* endpoints with an event not yet taken */
 	struct list udp_waiting;       /* sockets whose datagrams the link could not take yet */
 	uint32_t extents_lent;
+	uint64_t stream_bytes_lent;    /* of them, in bytes, those of streams */
+	bool memory_pressed;           /* tcp_settings.memory_pressure was passed, and memory_low not reached since */
 	uint32_t packets_held;         /* waiting for a neighbour */
 
 	struct siphash_key flow_key;   /* keys the flow table (1-3) */

@@ -26,10 +26,53 @@ static struct bytering *ring_of(struct endpoint *ep, enum ep_side side)
 	return side == EP_SEND ? &ep->send : &ep->receive;
 }
 
+/* Bytes of streams came or went (tcp_settings.memory_high). */
+static void memory_moved(struct stack *s)
+{
+	const struct tcp_settings *t = &s->config.tcp;
+
+	if (t->memory_high == 0)
+		return;
+	if (s->stream_bytes_lent > t->memory_pressure && !s->memory_pressed) {
+		s->memory_pressed = true;
+		count(s, COUNT_TCP_MEMORY_PRESSURE);
+	} else if (s->stream_bytes_lent <= t->memory_low) {
+		s->memory_pressed = false;
+	}
+}
+
+static void lent(struct stack *s, const struct endpoint *ep, struct ring_extent extent)
+{
+	s->extents_lent++;
+	if (ep->type != EP_STREAM)
+		return;
+	s->stream_bytes_lent += extent.size;
+	memory_moved(s);
+}
+
+/* What of `want` bytes may be lent; 0: nothing. A ring without memory always gets a little, so that nobody stands still. */
+static uint32_t allowance(const struct stack *s, const struct endpoint *ep, const struct bytering *r, enum ep_side side, uint32_t want)
+{
+	uint64_t most = s->config.tcp.memory_high;
+
+	if (most == 0 || ep->type != EP_STREAM)
+		return want;
+	if (r->current.size == 0)
+		return s->memory_pressed || s->stream_bytes_lent + want > most ? RING_MIN : want;
+	if (s->stream_bytes_lent + want > most || (side == EP_SEND && s->memory_pressed))
+		return 0;
+	return want;
+}
+
 static void give_back(struct stack *s, const struct endpoint *ep, enum ep_side side, struct ring_extent extent)
 {
 	CHECK(s->extents_lent > 0);
 	s->extents_lent--;
+	if (ep->type == EP_STREAM) {
+		CHECK(s->stream_bytes_lent >= extent.size);
+		s->stream_bytes_lent -= extent.size;
+		memory_moved(s);
+	}
 	s->config.host.give_back(s->config.host.context, ep->id, ep->owner, side, extent);
 }
 
@@ -179,6 +222,7 @@ bool ep_lend(struct stack *s, struct endpoint *ep, enum ep_side side, uint32_t w
 	want = power_of_two(want);
 	if (want > most)
 		want = most;
+	want = allowance(s, ep, r, side, want);
 	if (want <= r->current.size)
 		return false;
 	/* The writer may fill the old extent to its end (the stack with data beyond a gap, a program that has not heard
@@ -187,7 +231,7 @@ bool ep_lend(struct stack *s, struct endpoint *ep, enum ep_side side, uint32_t w
 		from = r->tail + r->current.size;
 	if (!s->config.host.lend(s->config.host.context, ep->id, ep->owner, side, want, from, &extent))
 		return false;
-	s->extents_lent++;
+	lent(s, ep, extent);
 	if (extent.size <= r->current.size) {
 		give_back(s, ep, side, extent);
 		return false;
@@ -482,6 +526,7 @@ static const char *check_ring(const struct bytering *r)
 const char *endpoints_check(const struct stack *s)
 {
 	uint32_t events = 0, linked = 0, extents = 0;
+	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->endpoints); i++) {
 		const struct endpoint *ep = pool_at_or_null(&s->endpoints, i);
@@ -494,6 +539,8 @@ const char *endpoints_check(const struct stack *s)
 		linked += ep->event_mask != 0;
 		extents += (ep->receive.current.size != 0) + (ep->receive.next.size != 0) + (ep->send.current.size != 0) +
 			   (ep->send.next.size != 0);
+		if (ep->type == EP_STREAM)
+			bytes += (uint64_t)ep->receive.current.size + ep->receive.next.size + ep->send.current.size + ep->send.next.size;
 		if (ep->released)
 			continue; /* its rings were stripped with what lay in them */
 		wrong = check_ring(&ep->receive);
@@ -508,5 +555,7 @@ const char *endpoints_check(const struct stack *s)
 		events++;
 	if (events != linked)
 		return "endpoint: an event is on the list twice, or not";
+	if (bytes != s->stream_bytes_lent)
+		return "endpoint: the bytes lent to streams do not add up";
 	return extents == s->extents_lent ? NULL : "endpoint: an extent is lost";
 }

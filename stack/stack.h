@@ -46,6 +46,10 @@ struct tcp_settings {
 	uint32_t mtu_probing;            /* RFC 4821: 0 never; 1 after a black hole was suspected; 2 always */
 	uint32_t mtu_probe_base;         /* the MSS that it begins with: 1024 */
 	nsec mtu_probe_again;            /* when a search that ended is begun anew: 10 minutes */
+	/* Bytes of stream buffers that are lent, of all connections. Beyond `pressure`, until below `low`, windows and rings grow no more and
+	 * what comes beyond a gap gets no memory; beyond `high` a ring that has memory gets none, one without the least. high 0: no limit. */
+	uint64_t memory_low, memory_pressure, memory_high;
+	uint32_t max_orphans;            /* closed by their owner and not finished; one more is reset */
 	uint32_t max_half_open;          /* SYN-RECEIVED, all listeners together */
 	uint32_t max_time_wait;
 	uint32_t syn_cookies;            /* enum tcp_cookies; when full: of max_half_open, or of the listener's backlog */
@@ -185,7 +189,9 @@ bool stack_interface_address(const struct stack *, int interface, unsigned i, st
  * when all is quiet. */
 struct stack_memory {
 	size_t pools;
-	uint32_t endpoints, connections, half_open, time_wait, packets_held, fragments_held, extents_lent;
+	uint32_t endpoints, connections, half_open, time_wait, orphans, packets_held, fragments_held, extents_lent;
+	uint64_t stream_buffers;  /* bytes lent to streams */
+	bool pressed;             /* tcp_settings.memory_pressure was passed */
 };
 void stack_memory(const struct stack *, struct stack_memory *);
 

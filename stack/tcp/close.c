@@ -165,6 +165,14 @@ void close_by_owner(struct tcp_conn *c)
 	default:
 		break;
 	}
+	/* As Linux's tcp_max_orphans: those who open and close without end must not fill all memory. */
+	if (s->tcp->orphans >= settings_of(c)->max_orphans) {
+		count(s, COUNT_TCP_ORPHANS_RESET);
+		conn_abort(c, 0);
+		return;
+	}
+	c->orphan = true;
+	s->tcp->orphans++;
 	close_send_side(c);
 	if (c->socket.state == TCP_FIN_WAIT_2)
 		close_fin_wait_2(c);

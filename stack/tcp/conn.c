@@ -92,6 +92,7 @@ void conn_free(struct tcp_conn *c)
 	pace_detach(c);
 	ecn_forget(c);
 	c->ep->tcp = NULL;
+	c->stack->tcp->orphans -= c->orphan;
 	pool_put(&c->stack->tcp->conns, c);
 }
 

@@ -85,6 +85,7 @@ struct tcp_conn {
 	bool probe_out : 1, probe_again : 1;          /* a tail loss probe is not acknowledged yet; TLP.is_retrans */
 	bool probe_unmeasured : 1;                    /* no round trip was measured since the last one */
 	bool mtu_changed : 1;
+	bool orphan : 1;         /* its owner has gone (close.c) */
 	bool rtt_resume : 1;     /* a timeout was needless: the next sample replaces what is smaller (RFC 4015 3.1) */
 	bool ecn_plain : 1;      /* a SYN without ECN went out after one with it */
 	uint8_t phase;           /* enum loss_phase */
@@ -136,6 +137,7 @@ struct tcp_conn {
 	uint32_t dsack_round, probe_end; /* RACK.dsack_round, TLP.end_seq */
 	nsec timed_at, stalled_since, challenge_since, oow_acked;
 	nsec ts_recent_at, autotune_since;
+	nsec rcv_rtt;             /* a round trip as the receiver sees it; 0: not known (recv.c) */
 	nsec last_sent, last_received, last_acked;
 	nsec confirmed;           /* when the neighbour was last told that it answers */
 	struct rtt rtt;
@@ -162,6 +164,7 @@ struct tcp_listener {
 
 struct tcp_stack {
 	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches;
+	uint32_t orphans;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */
 	nsec retry_at; /* a link had no packet: nobody sends before this */

@@ -9,6 +9,7 @@
 #include "timers.h"
 
 #define AUTOTUNE_LEAST (5 * NSEC_PER_MSEC)
+#define ECHO_MOST 60000u /* milliseconds; a timestamp from another life says nothing */
 #define QUICK_GRACE (500 * NSEC_PER_USEC)
 
 static uint32_t power_of_two(uint32_t n)
@@ -39,17 +40,36 @@ static uint32_t edge_possible(const struct tcp_conn *c, uint32_t limit)
 	return c->rcv_nxt + (window < most ? window : most);
 }
 
+/* A round trip as the receiver sees it: by timestamps what the peer echoes, else no more than a whole window takes to come. */
+static nsec round_trip(struct tcp_conn *c, const struct tcp_segment *s, nsec window_took)
+{
+	nsec sample = window_took;
+
+	if (c->ts_on && s->has & SEG_HAS_TS) {
+		uint32_t echoed = conn_ts_now(c->stack, c->ts_offset) - s->tsecr;
+
+		if (echoed <= ECHO_MOST)
+			sample = (echoed + 1) * NSEC_PER_MSEC;
+	}
+	if (c->rcv_rtt == 0 || sample < c->rcv_rtt)
+		c->rcv_rtt = sample;
+	else if (c->ts_on)
+		c->rcv_rtt += (sample - c->rcv_rtt) / 8;
+	return c->rcv_rtt > c->rtt.srtt ? c->rcv_rtt : c->rtt.srtt;
+}
+
 /* A program that keeps up, and a peer that fills the window within two round trips: let it be twice as large; but not
  * before the ring has switched to its newest memory, because what is advertised must be lendable. */
-static void autotune(struct tcp_conn *c)
+static void autotune(struct tcp_conn *c, const struct tcp_segment *s)
 {
-	nsec interval = 2 * c->rtt.srtt > AUTOTUNE_LEAST ? 2 * c->rtt.srtt : AUTOTUNE_LEAST;
-	uint32_t most = c->ep->receive_max;
+	uint32_t most = c->ep->receive_max, came = c->rcv_nxt - c->autotune_from;
+	nsec took = c->stack->now - c->autotune_since, rtt;
 
-	if (c->rcv_nxt - c->autotune_from < c->rcv_limit / 2)
+	if (came < c->rcv_limit / 2)
 		return;
-	if (c->stack->now - c->autotune_since <= interval && !c->ep->autotune_off && c->rcv_limit < most &&
-	    c->ep->receive.next.size == 0 && bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
+	rtt = round_trip(c, s, 2 * took);
+	if (took <= (2 * rtt > AUTOTUNE_LEAST ? 2 * rtt : AUTOTUNE_LEAST) && !c->ep->autotune_off && !c->stack->memory_pressed &&
+	    c->rcv_limit < most && c->ep->receive.next.size == 0 && bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
 		c->rcv_limit = c->rcv_limit < most / 2 ? 2 * c->rcv_limit : most;
 	c->autotune_from = c->rcv_nxt;
 	c->autotune_since = c->stack->now;
@@ -139,7 +159,7 @@ static void in_order(struct tcp_conn *c, const struct tcp_segment *s)
 	if (filling)
 		gaps_join(c);
 	deliver(c, from);
-	autotune(c);
+	autotune(c, s);
 	owe_ack(c, s, filling);
 }
 
@@ -152,7 +172,8 @@ static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
 	c->reordered++;
 	if (c->quickacks < 4)
 		c->quickacks = 4;
-	if (!make_room(c, ahead + s->len))
+	/* Where memory is short, what comes beyond a gap has to fit into what there is: nothing that was SACKed is thrown away for it. */
+	if (c->stack->memory_pressed ? bytering_room(&c->ep->receive) < ahead + s->len : !make_room(c, ahead + s->len))
 		drop_count(c->stack, DROP_TCP_RECEIVE_MEMORY);
 	else if (!gaps_insert(c, s->seq, s->seq + s->len))
 		drop_count(c->stack, DROP_TCP_REASSEMBLY);
@@ -208,13 +229,28 @@ void recv_data(struct tcp_conn *c, const struct tcp_segment *s)
 		out_of_order(c, s);
 }
 
+/* Memory was refused and may be had by now: the peer keeps to the window and would never fill what there is. */
+static void ask_again(struct tcp_conn *c)
+{
+	struct bytering *r = &c->ep->receive;
+	uint32_t want = power_of_two(c->rcv_limit);
+
+	if (r->next.size != 0 || c->stack->memory_pressed)
+		return;
+	ep_lend(c->stack, c->ep, EP_RECEIVE, want);
+	c->receive_short = bytering_capacity(r) < want;
+}
+
 void recv_consumed(struct tcp_conn *c)
 {
-	uint32_t open = recv_window_open(c), limit = limit_of(c);
-	uint32_t possible = edge_possible(c, limit);
-	uint32_t gain = seq_gt(possible, c->rcv_adv) ? possible - c->rcv_adv : 0;
-	uint32_t step = limit / 2 < c->rcv_mss ? limit / 2 : c->rcv_mss;
+	uint32_t open = recv_window_open(c), limit, possible, gain, step;
 
+	if (c->receive_short)
+		ask_again(c);
+	limit = limit_of(c);
+	possible = edge_possible(c, limit);
+	gain = seq_gt(possible, c->rcv_adv) ? possible - c->rcv_adv : 0;
+	step = limit / 2 < c->rcv_mss ? limit / 2 : c->rcv_mss;
 	if (c->socket.state != TCP_ESTABLISHED && c->socket.state != TCP_FIN_WAIT_1 &&
 	    c->socket.state != TCP_FIN_WAIT_2)
 		return;

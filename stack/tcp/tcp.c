@@ -254,6 +254,9 @@ void tcp_memory(const struct stack *s, struct stack_memory *m)
 	m->connections = s->flow_count - (s->tcp->half_opens.used - s->tcp->fastopen_requests) - s->tcp->time_waits.used;
 	m->half_open = s->tcp->half_opens.used;
 	m->time_wait = s->tcp->time_waits.used;
+	m->orphans = s->tcp->orphans;
+	m->stream_buffers = s->stream_bytes_lent;
+	m->pressed = s->memory_pressed;
 }
 
 size_t tcp_pool_bytes(const struct stack *s)
@@ -282,7 +285,7 @@ bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
 
 const char *tcp_check(const struct stack *s)
 {
-	uint32_t ready = 0, gaps = 0, searches = 0;
+	uint32_t ready = 0, gaps = 0, searches = 0, orphans = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->tcp->conns); i++) {
 		const struct tcp_conn *c = pool_at_or_null(&s->tcp->conns, i);
@@ -292,6 +295,7 @@ const char *tcp_check(const struct stack *s)
 		ready += list_linked(&c->ready_node);
 		gaps += c->gaps != NULL;
 		searches += c->mtu != NULL;
+		orphans += c->orphan;
 		if (c->ep->released)
 			return "tcp: a connection outlived its endpoint";
 	}
@@ -299,6 +303,8 @@ const char *tcp_check(const struct stack *s)
 		ready--;
 	if (gaps != s->tcp->gaps.used + s->tcp->many_gaps.used)
 		return "tcp: the intervals of a connection are lost";
+	if (orphans != s->tcp->orphans)
+		return "tcp: orphans are counted wrong";
 	if (searches != s->tcp->mtu_searches.used)
 		return "tcp: a search for the path MTU is lost";
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
@@ -346,13 +352,14 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.orphan_retries = 8,
 		.initial_window = 10,
 		.receive_buffer_initial = 64 * 1024,
-		.receive_buffer_max = 4 * 1024 * 1024,
+		.receive_buffer_max = 6 * 1024 * 1024,
 		.send_buffer_initial = TCP_SEND_FIRST_EXTENT,
 		.send_buffer_max = 4 * 1024 * 1024,
 		/* Linux has 0. Probing costs nothing until R1 timeouts in a row, and then a connection goes on that would have died. */
 		.mtu_probing = 1,
 		.mtu_probe_base = 1024,
 		.mtu_probe_again = 600 * NSEC_PER_SEC,
+		.max_orphans = 65536,
 		.max_half_open = 16384,
 		.max_time_wait = 65536,
 		.syn_cookies = TCP_COOKIES_WHEN_FULL,

@@ -45,6 +45,9 @@ static void add_core_to_host(void *context, unsigned core)
 	put_sum(v->to, "connections", memory.connections);
 	put_sum(v->to, "half_open", memory.half_open);
 	put_sum(v->to, "time_wait", memory.time_wait);
+	put_sum(v->to, "orphans", memory.orphans);
+	put_sum(v->to, "stream_buffer_bytes", memory.stream_buffers);
+	put_sum(v->to, "memory_pressure", memory.pressed);
 	put_sum(v->to, "pool_bytes", memory.pools);
 	for (unsigned k = 0; (i = network_interface(v->daemon->network, v->host, k)) != NULL; k++)
 		capturing = capturing || capture_status(i->link[core]).running != 0;
