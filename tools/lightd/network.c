@@ -158,6 +158,11 @@ static int make_stack(struct network *n, const struct options *o, struct network
 	}
 	if (o->standard_profile)
 		tcp_settings_standard(&config.tcp);
+	config.tcp.mtu_probing = o->mtu_probing;
+	config.tcp.max_orphans = o->max_orphans;
+	config.tcp.memory_high = o->tcp_memory;
+	config.tcp.memory_pressure = o->tcp_memory / 4 * 3;
+	config.tcp.memory_low = o->tcp_memory / 2;
 	config.tcp.syn_cookies = o->syn_cookies;
 	config.tcp.fastopen = o->fastopen;
 	config.neighbour_timeout = o->arp_timeout * NSEC_PER_SEC;

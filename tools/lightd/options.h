@@ -138,6 +138,9 @@ struct options {
 	/* the stacks */
 	const char *cc;         /* NULL: the stack's default */
 	bool standard_profile;
+	uint8_t mtu_probing;    /* as tcp_settings has it */
+	uint64_t tcp_memory;    /* bytes; 0: no limit */
+	uint32_t max_orphans;
 	uint8_t syn_cookies;    /* enum tcp_cookies */
 	uint8_t fastopen;       /* TCP_FASTOPEN_* */
 	uint32_t arp_timeout;   /* seconds */

@@ -154,6 +154,39 @@ static const char *set_arp_timeout(struct options *o, const char *text)
 	return set_number(&o->arp_timeout, text, 2, 3600);
 }
 
+static const char *set_mtu_probing(struct options *o, const char *text)
+{
+	static const char *const names[] = { "off", "black-hole", "always" };
+
+	return set_word(&o->mtu_probing, text, names, sizeof names / sizeof names[0], "off, black-hole or always");
+}
+
+/* Bytes, with K, M or G for powers of 1024. */
+static const char *set_bytes(uint64_t *to, const char *text)
+{
+	char digits[24];
+	size_t n = strspn(text, "0123456789");
+	unsigned shift = text[n] == 'K' ? 10 : text[n] == 'M' ? 20 : text[n] == 'G' ? 30 : 0;
+
+	if (n == 0 || n >= sizeof digits || text[n + (shift != 0)] != '\0')
+		return "bytes, as 64M or 4G";
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	if (!units_whole(digits, 1, UINT64_MAX >> (shift + 8), to) || (*to <<= shift) < (1u << 16))
+		return "at least 64K";
+	return NULL;
+}
+
+static const char *set_memory(struct options *o, const char *text)
+{
+	return set_bytes(&o->tcp_memory, text);
+}
+
+static const char *set_orphans(struct options *o, const char *text)
+{
+	return set_number(&o->max_orphans, text, 0, 4000000);
+}
+
 static const char *set_sockets(struct options *o, const char *text)
 {
 	return set_number(&o->sockets, text, 16, 4000000);
@@ -185,6 +218,11 @@ const struct setting settings_daemon[] = {
 	  "As what programs may use TCP Fast Open, if they ask for it (default both)", set_fastopen },
 	{ "arp-timeout", "", "arp-timeout", "SECONDS", 6, false,
 	  "A neighbour in use is asked again this long after it was last heard (2 to 3600, default 35)", set_arp_timeout },
+	{ "tcp-mtu-probing", "", "tcp-mtu-probing", "off|black-hole|always", 6, false,
+	  "Find by probes what size of packets gets through: never, when nothing long does (default), or always", set_mtu_probing },
+	{ "tcp-memory", "", "tcp-memory", "BYTES", 6, false, "Socket buffers of all streams of a stack (default: no limit but quotas)", set_memory },
+	{ "tcp-max-orphans", "", "tcp-max-orphans", "NUMBER", 6, false, "Connections that were closed and not finished (default 65536)",
+	  set_orphans },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
 	{ 0 },
 };
@@ -222,22 +260,6 @@ static const char *set_threads(struct options *o, const char *text)
 static const char *set_waitsets(struct options *o, const char *text)
 {
 	return set_number(&o->quota.waitsets, text, 1, 256);
-}
-
-/* Bytes, with K, M or G for powers of 1024. */
-static const char *set_bytes(uint64_t *to, const char *text)
-{
-	char digits[24];
-	size_t n = strspn(text, "0123456789");
-	unsigned shift = text[n] == 'K' ? 10 : text[n] == 'M' ? 20 : text[n] == 'G' ? 30 : 0;
-
-	if (n == 0 || n >= sizeof digits || text[n + (shift != 0)] != '\0')
-		return "bytes, as 64M or 4G";
-	memcpy(digits, text, n);
-	digits[n] = '\0';
-	if (!units_whole(digits, 1, UINT64_MAX >> (shift + 8), to) || (*to <<= shift) < (1u << 16))
-		return "at least 64K";
-	return NULL;
 }
 
 static const char *set_buffers(struct options *o, const char *text)
