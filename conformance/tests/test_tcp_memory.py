@@ -117,7 +117,7 @@ def test_orphans_beyond_the_limit_are_reset():
         sock.close()
         p.one('FA')
     peers[2][1].close()
-    peers[2][0].one('R')
+    peers[2][0].one('RA')
     assert gone(peers[2][0]) and s.counter('TCP_ORPHANS_RESET') == 1
     # In time, too: the first one's peer answers and never closes, the second's never answers.
     peers[0][0].send('A')
