@@ -200,7 +200,10 @@ def test_bulk_is_acknowledged_every_second_segment(profile):
             last = found[-1].ack
         assert diff(p.seq, last) < 2 * 1460
         available(sock)
-        updates += len(p.segments())
+        found = p.segments()                 # an update of the window acknowledges too
+        updates += len(found)
+        if found:
+            last = found[-1].ack
         s.run(0.0005)
     assert sent / 2 <= acks + updates <= sent + updates
 
