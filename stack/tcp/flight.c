@@ -5,7 +5,7 @@
 
 #include "pace.h"
 
-#define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows */
+#define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows, where nobody needs exact times */
 
 static struct flight *flight_of(struct tcp_conn *c)
 {
@@ -80,7 +80,7 @@ static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_a
 	struct record *last = newest_or_null(f), *r;
 
 	if (last && last->state == (again ? RECORD_RESENT : RECORD_SENT) &&
-	    (last->sent_at == sent_at || record_length(last) < (start - c->snd_una) / RECORDS_FINE)) {
+	    (last->sent_at == sent_at || (!c->delivery && record_length(last) < (start - c->snd_una) / RECORDS_FINE))) {
 		extend(c, last, end);
 		return;
 	}
