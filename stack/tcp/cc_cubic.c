@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* CUBIC (RFC 9438) with HyStart++ (RFC 9406) in slow start. Windows are bytes, times nanoseconds; only the polynomial needs more than 64
- * bits. The names of the RFC: W_max, K, W_est, cwnd_epoch. */
+/* CUBIC (RFC 9438) with HyStart++ (RFC 9406) in the first slow start. Windows are bytes, times nanoseconds. The names of the RFC: W_max, K,
+ * W_est, cwnd_epoch. */
 #include "cc.h"
+#include "cubic_curve.h"
 #include "hystart.h"
 
 #define BETA_TENTHS 7u
 #define EST_SHIFT 8             /* W_est in 1/256 bytes */
 #define ALPHA_NUMERATOR 9u      /* 3 (1 - beta) / (1 + beta) = 9 / 17 */
 #define ALPHA_DENOMINATOR 17u
-#define K_MOST_USEC (1ull << 36)
-
-__extension__ typedef __int128 int128;
 
 struct cubic {
-	nsec epoch;             /* when congestion avoidance began; 0: not yet */
-	nsec last;              /* the last acknowledgment of the epoch */
-	uint64_t w_est;         /* << EST_SHIFT */
-	uint64_t k;             /* microseconds */
+	union {
+		struct hystart hystart;         /* in the first slow start */
+		struct {
+			nsec epoch;             /* when congestion avoidance began; 0: not yet */
+			nsec last;              /* the last acknowledgment of the epoch */
+			uint64_t w_est;         /* << EST_SHIFT */
+			uint64_t k;             /* microseconds */
+		};
+	};
 	uint32_t w_max, cwnd_prior;
 	uint32_t rest;          /* of the growth, in bytes * cwnd, not yet a whole byte */
 	uint32_t restart;       /* the initial window (RFC 5681 4.1) */
-	struct hystart hystart;
+	bool started;           /* the first slow start is over: no HyStart++ any more (RFC 9406 4.3) */
 };
 
 _Static_assert(sizeof(struct cubic) <= CC_STATE_BYTES, "must fit into struct cc");
@@ -28,31 +31,6 @@ _Static_assert(sizeof(struct cubic) <= CC_STATE_BYTES, "must fit into struct cc"
 static struct cubic *mine(struct cc *cc)
 {
 	return (struct cubic *)(void *)cc->state;
-}
-
-/* C (t - K)^3 + W_max, C = 0.4 segments a cubic second. */
-static int64_t w_cubic(const struct cc *cc, const struct cubic *q, int64_t usec)
-{
-	int128 d = usec - (int64_t)q->k;
-
-	return (int64_t)(d * d * d * 4 * cc->mss / 10 / 1000000 / 1000000 / 1000000) + q->w_max;
-}
-
-/* The cube root of (W_max - cwnd_epoch) / C, the largest whole microsecond below it. */
-static uint64_t find_k(const struct cc *cc, uint32_t span)
-{
-	uint64_t low = 0, high = K_MOST_USEC;
-
-	while (high - low > 1) {
-		uint64_t middle = low + (high - low) / 2;
-		int128 cube = (int128)middle * middle * middle * 4 * cc->mss / 10;
-
-		if (cube <= (int128)span * 1000000 * 1000000 * 1000000)
-			low = middle;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 static void begin_epoch(struct cc *cc, nsec now)
@@ -63,7 +41,7 @@ static void begin_epoch(struct cc *cc, nsec now)
 	q->w_est = (uint64_t)cc->cwnd << EST_SHIFT;
 	q->rest = 0;
 	if (cc->cwnd < q->w_max) {
-		q->k = find_k(cc, q->w_max - cc->cwnd);
+		q->k = cubic_k(cc->mss, q->w_max - cc->cwnd);
 	} else {
 		q->k = 0;
 		q->w_max = cc->cwnd;
@@ -83,7 +61,7 @@ static void estimate(struct cc *cc, struct cubic *q, uint32_t acked)
 static void avoid(struct cc *cc, const struct cc_ack *a)
 {
 	struct cubic *q = mine(cc);
-	int64_t now, target, most = cc->cwnd + (int64_t)cc->cwnd / 2;
+	int64_t now, target, w, most = cc->cwnd + (int64_t)cc->cwnd / 2;
 	uint64_t gain;
 
 	if (q->epoch == 0)
@@ -91,12 +69,13 @@ static void avoid(struct cc *cc, const struct cc_ack *a)
 	q->last = a->now;
 	estimate(cc, q, a->acked);
 	now = (int64_t)((a->now - q->epoch) / 1000);
-	if (w_cubic(cc, q, now) < (int64_t)(q->w_est >> EST_SHIFT)) {
+	w = cubic_w(cc->mss, q->w_max, q->k, now);
+	if (w < (int64_t)(q->w_est >> EST_SHIFT)) {
 		if (q->w_est >> EST_SHIFT > cc->cwnd)
 			cc->cwnd = (uint32_t)(q->w_est >> EST_SHIFT);
 		return;
 	}
-	target = w_cubic(cc, q, now + (int64_t)(a->rtt / 1000));
+	target = cubic_w(cc->mss, q->w_max, q->k, now + (int64_t)(a->rtt / 1000));
 	target = target < cc->cwnd ? cc->cwnd : target > most ? most : target;
 	/* (target - cwnd) / cwnd for each segment acknowledged. */
 	gain = (uint64_t)(target - cc->cwnd) * a->acked + q->rest;
@@ -111,14 +90,47 @@ static void cubic_start(struct cc *cc, nsec now)
 	hystart_start(&mine(cc)->hystart);
 }
 
+/* The first slow start has ended, whatever ended it: its memory is the epoch's now. */
+static void start_over(struct cubic *q)
+{
+	q->started = true;
+	q->epoch = 0;
+}
+
+/* A later one (after a timeout, after idle times): RFC 3465 2.2 and 2.3. */
+static void slow_start(struct cc *cc, const struct cc_ack *a)
+{
+	uint32_t most = a->after_timeout ? cc->mss : 2 * cc->mss;
+
+	if (a->limited)
+		cc->cwnd += a->acked < most ? a->acked : most;
+}
+
+static void first_slow_start(struct cc *cc, const struct cc_ack *a)
+{
+	struct cubic *q = mine(cc);
+
+	hystart_on_ack(&q->hystart, cc, a);
+	if (cc->cwnd < cc->ssthresh)
+		return;
+	/* 4.10: avoidance begins here, on a plateau (begin_epoch finds cwnd above W_max). */
+	start_over(q);
+	q->cwnd_prior = cc->cwnd;
+}
+
 static void cubic_on_ack(struct cc *cc, const struct cc_ack *a)
 {
 	struct cubic *q = mine(cc);
 
 	if (!a->grow || cc->cwnd > CC_SSTHRESH_MAX / 2)
 		return;
+	if (!q->started && cc->cwnd >= cc->ssthresh)
+		start_over(q);  /* taken over from another algorithm */
 	if (cc->cwnd < cc->ssthresh) {
-		hystart_on_ack(&q->hystart, cc, a);
+		if (q->started)
+			slow_start(cc, a);
+		else
+			first_slow_start(cc, a);
 	} else if (a->limited) {
 		avoid(cc, a);
 	} else if (q->epoch) {
@@ -137,7 +149,7 @@ static void decrease(struct cc *cc, uint32_t in_flight)
 	q->cwnd_prior = cc->cwnd;
 	q->w_max = cc->cwnd < q->w_max ? (uint32_t)((uint64_t)cc->cwnd * (10 + BETA_TENTHS) / 20) : cc->cwnd;
 	cc->ssthresh = ssthresh > 2 * cc->mss ? ssthresh : 2 * cc->mss;
-	q->epoch = 0;
+	start_over(q);
 }
 
 static void cubic_on_congestion(struct cc *cc, nsec now, uint32_t in_flight, bool ecn)
@@ -155,7 +167,7 @@ static void cubic_on_congestion(struct cc *cc, nsec now, uint32_t in_flight, boo
 static void cubic_on_recovered(struct cc *cc, nsec now)
 {
 	(void)now;
-	mine(cc)->epoch = 0;
+	start_over(mine(cc));
 }
 
 /* 4.8: after a timeout the first congestion avoidance begins at its own plateau. */
@@ -165,7 +177,6 @@ static void cubic_on_timeout(struct cc *cc, nsec now, uint32_t in_flight)
 	decrease(cc, in_flight);
 	mine(cc)->w_max = 0;
 	cc->cwnd = cc->mss;
-	hystart_start(&mine(cc)->hystart);
 }
 
 static void cubic_on_restart(struct cc *cc, nsec now, nsec idle)
@@ -175,7 +186,7 @@ static void cubic_on_restart(struct cc *cc, nsec now, nsec idle)
 	(void)idle;
 	if (cc->cwnd > q->restart)
 		cc->cwnd = q->restart;
-	if (q->epoch) {
+	if (q->started && q->epoch) {
 		q->epoch += now - q->last;
 		q->last = now;
 	}

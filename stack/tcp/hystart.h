@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* HyStart++ (RFC 9406): when slow start should end before it loses packets. Part of an algorithm's state in struct cc. A round is
- * what was outstanding when it began, counted in bytes acknowledged. */
+ * what was outstanding when it began: it ends when that is acknowledged. */
 #ifndef LIGHT_TCP_HYSTART_H
 #define LIGHT_TCP_HYSTART_H
 
@@ -8,7 +8,8 @@
 
 struct hystart {
 	uint32_t last_rtt, current_rtt, baseline;  /* microseconds; UINT32_MAX: none */
-	uint32_t acked, round_end;                 /* bytes since the start of the round, and when it ends */
+	uint32_t window_end;                       /* SND.NXT when the round began */
+	bool in_round;                             /* there was an acknowledgment */
 	uint8_t samples, css_round;                /* css_round: 0: in slow start; n: the n-th round of conservative slow start */
 };
 
