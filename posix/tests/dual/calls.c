@@ -380,3 +380,64 @@ TEST(all_must_share_a_port)
 	EQUAL(0, setsockopt(b, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)));
 	FAILS(EADDRINUSE, bind(b, (struct sockaddr *)&name, sizeof(name)));
 }
+
+static int64_t arrival(int fd, int64_t start)
+{
+	READABLE(fd);
+	return now_ms() - start;
+}
+
+/* covers: sock-send-more */
+TEST(more_holds_a_part_of_a_segment_back)
+{
+	static char large[20000], in[20001];
+	int p[2];
+	int64_t start;
+
+	tcp_pair(p);
+	EQUAL(3, send(p[0], "abc", 3, MSG_MORE));
+	CHECK(!wait_for_events(p[1], POLLIN, SHORT));
+	EQUAL(1, send(p[0], "d", 1, 0));
+	expect_text(p[1], "abcd");
+	start = now_ms();
+	EQUAL(3, send(p[0], "efg", 3, MSG_MORE));
+	CHECK(arrival(p[1], start) >= 100);     /* 200 ms, or the RTO */
+	expect_text(p[1], "efg");
+	EQUAL(sizeof(large), send(p[0], large, sizeof(large), MSG_MORE));
+	READABLE(p[1]);                          /* full segments go */
+	SEND(p[0], "!");
+	recv_all(p[1], in, sizeof(in));
+}
+
+/* covers: sock-tcp-maxseg */
+TEST(a_segment_size_is_announced_and_used)
+{
+	struct sockaddr_in name;
+	int l = tcp_listen(&name), c = socket(AF_INET, SOCK_STREAM, 0), s, size = 600, got = 0;
+	socklen_t n = sizeof(got);
+
+	EQUAL(0, setsockopt(c, IPPROTO_TCP, TCP_MAXSEG, &size, sizeof(size)));
+	connect_to(c, &name);
+	s = accept(l, NULL, NULL);
+	EQUAL(0, getsockopt(s, IPPROTO_TCP, TCP_MAXSEG, &got, &n));
+	CHECK(got <= 600 && got >= 560);
+	EQUAL(0, getsockopt(c, IPPROTO_TCP, TCP_MAXSEG, &got, &n));
+	CHECK(got <= 600 && got >= 560);
+}
+
+/* covers: sock-pollout */
+TEST(a_little_room_is_not_writable)
+{
+	static char sink[1 << 16];
+	int p[2];
+
+	tcp_pair(p);
+	fill(p[0]);
+	CHECK(!wait_for_events(p[0], POLLOUT, SHORT));
+	EQUAL(1000, recv(p[1], sink, 1000, MSG_WAITALL));
+	CHECK(!wait_for_events(p[0], POLLOUT, SHORT));
+	for (int i = 0; i < 4000 && !wait_for_events(p[0], POLLOUT, 0); i++)
+		if (recv(p[1], sink, sizeof(sink), MSG_DONTWAIT) < 0)
+			sleep_ms(2);
+	WRITABLE(p[0]);
+}
