@@ -34,7 +34,8 @@ static void fill_state(const struct ep_info *i, struct infomap_tcp *t)
 	t->probes = i->probes;
 	t->backoff = i->backoff;
 	t->options = (uint8_t)((i->timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (i->sack ? TCPI_OPT_SACK : 0) |
-			       (i->window_scaling ? TCPI_OPT_WSCALE : 0) | (i->syn_data ? TCPI_OPT_SYN_DATA : 0));
+			       (i->window_scaling ? TCPI_OPT_WSCALE : 0) | (i->syn_data ? TCPI_OPT_SYN_DATA : 0) |
+			       (i->ecn != EP_ECN_NONE ? TCPI_OPT_ECN : 0) | (i->ecn_seen ? TCPI_OPT_ECN_SEEN : 0));
 	t->scales = (uint8_t)((i->send_scale & 15) | (i->receive_scale & 15) << 4);
 	t->pmtu = i->path_mtu;
 	t->rto = usec(i->rto);
@@ -73,6 +74,16 @@ void infomap_tcp(const struct ep_info *i, struct infomap_tcp *t)
 	t->data_segs_out = i->data_segments_sent;
 	t->data_segs_in = i->data_segments_received;
 	t->notsent_bytes = i->send_unsent;
+	t->delivered_ce = i->delivered_ce;
+	t->received_ce = i->received_ce;
+	t->delivered_e0_bytes = i->delivered_e0_bytes;
+	t->delivered_e1_bytes = i->delivered_e1_bytes;
+	t->delivered_ce_bytes = i->delivered_ce_bytes;
+	t->received_e0_bytes = i->received_e0_bytes;
+	t->received_e1_bytes = i->received_e1_bytes;
+	t->received_ce_bytes = i->received_ce_bytes;
+	t->pacing_rate = i->pacing_rate ? i->pacing_rate : UINT64_MAX;   /* Linux: not limited */
+	t->delivery_rate = i->delivery_rate;
 }
 
 void infomap_write_tcp(const struct ep_info *i, void *value, socklen_t *length)

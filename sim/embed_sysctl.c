@@ -47,6 +47,7 @@ static const struct name names[] = {
 	{ "net.ipv4.tcp_rto_max_ms", MILLISECONDS, AT(rto_max), 1000, 120000 },
 	{ "net.ipv4.tcp_syncookies", COUNT, AT(syn_cookies), TCP_COOKIES_OFF, TCP_COOKIES_ALWAYS },
 	{ "net.ipv4.tcp_fastopen", COUNT, AT(fastopen), 0, TCP_FASTOPEN_CLIENT | TCP_FASTOPEN_SERVER },
+	{ "net.ipv4.tcp_mtu_probing", COUNT, AT(mtu_probing), 0, 2 },
 	{ "net.ipv4.tcp_ecn", ECN, AT(ecn), 0, 5 },
 	{ "net.ipv4.tcp_congestion_control", CONGESTION, AT(cc) },
 };

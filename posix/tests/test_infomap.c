@@ -12,7 +12,7 @@
 
 static const struct ep_info sample = {
 	.type = EP_STREAM, .state = TCP_CLOSE_WAIT, .mss = 1448, .receive_mss = 1460, .cwnd = 14480, .ssthresh = 7240,
-	.send_window = 70000, .send_scale = 7, .receive_scale = 9, .backoff = 2, .timestamps = true, .sack = true,
+	.send_window = 70000, .send_scale = 7, .receive_scale = 9, .backoff = 2, .recovery = EP_LOSS, .ecn = EP_ECN_CLASSIC, .delivered_ce = 8, .pacing_rate = 9, .delivery_rate = 10, .timestamps = true, .sack = true,
 	.srtt = 5 * NSEC_PER_MSEC, .rttvar = 2 * NSEC_PER_MSEC, .rto = 205 * NSEC_PER_MSEC, .rtt_min = 4 * NSEC_PER_MSEC,
 	.last_data_sent = 3 * NSEC_PER_SEC, .bytes_acked = 1, .bytes_received = 2, .bytes_sent = 3, .segments_sent = 4,
 	.in_flight_segments = 5, .send_unsent = 6, .retransmitted_total = 7, .path_mtu = 1500,
@@ -29,7 +29,7 @@ static void fields_lie_where_the_system_header_has_them(void **state)
 	assert_int_equal(length, sizeof(t));
 	assert_int_equal(t.tcpi_state, TCP_CLOSE_WAIT);
 	assert_int_equal(t.tcpi_ca_state, TCP_CA_Loss);
-	assert_int_equal(t.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK);
+	assert_int_equal(t.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_ECN);
 	assert_int_equal(t.tcpi_snd_wscale, 7);
 	assert_int_equal(t.tcpi_rcv_wscale, 9);
 	assert_int_equal(t.tcpi_rto, 205000);
@@ -48,6 +48,9 @@ static void fields_lie_where_the_system_header_has_them(void **state)
 	assert_int_equal(t.tcpi_notsent_bytes, 6);
 	assert_int_equal(t.tcpi_total_retrans, 7);
 	assert_int_equal(t.tcpi_snd_wnd, 70000);
+	assert_int_equal(t.tcpi_delivered_ce, 8);
+	assert_int_equal(t.tcpi_pacing_rate, 9);
+	assert_int_equal(t.tcpi_delivery_rate, 10);
 }
 
 static void a_short_buffer_gets_the_beginning(void **state)

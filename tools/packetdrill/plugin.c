@@ -79,13 +79,14 @@ static void begin(void)
 		.seed = plugin.settings.seed,
 		.hooks = { .take_number = take_number, .give_number = give_number, .sleep = clock_sleep },
 	};
-	struct tcp_settings standard;
+	struct tcp_settings tcp;
 	int error;
 
-	if (plugin.settings.standard) {
-		tcp_settings_standard(&standard);
-		config.tcp = &standard;
-	}
+	tcp_settings_linux(&tcp);
+	tcp.mtu_probing = 0;    /* as Linux has it: scripts expect whole segments after any number of timeouts */
+	if (plugin.settings.standard)
+		tcp_settings_standard(&tcp);
+	config.tcp = &tcp;
 	error = embed_new(&config, &plugin.embed);
 	if (error != 0) {
 		say("the host cannot be made: %s", strerror(-error));
