@@ -352,7 +352,7 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.orphan_retries = 8,
 		.initial_window = 10,
 		.receive_buffer_initial = 64 * 1024,
-		.receive_buffer_max = 6 * 1024 * 1024,
+		.receive_buffer_max = 4 * 1024 * 1024,
 		.send_buffer_initial = TCP_SEND_FIRST_EXTENT,
 		.send_buffer_max = 4 * 1024 * 1024,
 		/* Linux has 0. Probing costs nothing until R1 timeouts in a row, and then a connection goes on that would have died. */
