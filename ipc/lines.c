@@ -415,7 +415,7 @@ bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint
 	struct server_host *host = context;
 	struct sock_line *shared;
 	struct family *f;
-	uint32_t line;
+	uint32_t line, have = extent->size;
 
 	(void)ep;
 	if (!find(host->server, owner, &f, &line))
@@ -423,6 +423,12 @@ bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint
 	extent->base = lend(f, want, &extent->size);
 	if (!extent->base)
 		return false;
+	/* Less than was asked for (quota, or the largest there is) may be no more than there is: a program that sees it published moves to
+	 * it, and the stack does not. */
+	if (extent->size <= have) {
+		give_back(f, extent->base, extent->size);
+		return false;
+	}
 	shared = region_line(&f->region, line);
 	publish_extent(f, side == EP_SEND ? &shared->send : &shared->receive, extent->base, extent->size, from);
 	return true;

@@ -229,6 +229,7 @@ bool ep_lend(struct stack *s, struct endpoint *ep, enum ep_side side, uint32_t w
 	 * yet): the new one begins behind all that. */
 	if (r->current.size)
 		from = r->tail + r->current.size;
+	extent = (struct ring_extent){ .size = r->current.size };
 	if (!s->config.host.lend(s->config.host.context, ep->id, ep->owner, side, want, from, &extent))
 		return false;
 	lent(s, ep, extent);

@@ -51,6 +51,7 @@ struct ep_sharing {
 struct ep_host {
 	void *context;
 	/* Memory for a ring: a power of two >= want where possible, smaller if that is all; false: none now.
+	 * extent->size says what the ring has: what is no larger must not be lent, for its program might move to it.
 	 * `from`: the index at which this extent begins. */
 	bool (*lend)(void *context, ep_id, uint64_t owner, enum ep_side, uint32_t want, uint32_t from,
 		     struct ring_extent *extent);
