@@ -122,6 +122,8 @@ def light_and_kernel(pair, options, eal=(), queues=1, device_queues=0):
 def light_in_kernel(pair, options, eal=(), queues=1):
     """lightd makes a TAP device: the kernel that has its other end is the one that it runs on."""
     one, interface = pair.space("l"), "light0"
+    if pair.lease:  # it outlives the daemon: what that says last is heard by a server that then still has its interface
+        one.ip("tuntap", "add", "dev", interface, "mode", "tap", "multi_queue", "vnet_hdr")
     pair.peer = End("peer", one, interface, PEER, pair.folder)
     pair.serve(one, interface, [*options, "--queues", str(queues)], eal)
     one.ip("addr", "add", "%s/%d" % (PEER, PREFIX), "dev", interface)
