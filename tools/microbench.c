@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The cost of stack/ alone, in one thread and without sockets: two stacks joined by the simulated wire, driven as fast as they go.
  * Cycles are those of the time stamp counter, and both ends are in every figure. */
+#include "microbench.h"
+
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +21,7 @@
 #include "sim/wire.h"
 #include "stack/stack.h"
 
-enum { CONNECTIONS = 100000, ROUNDS = 5, PORT = 80, PROGRAM_CPU = 0, DAEMON_CPU = 1 };
+enum { CONNECTIONS = 100000, ROUNDS = 5, PORT = 80, PROGRAM_CPU = 0, DAEMON_CPU = 1, SPLIT_ROUNDS = 400 };
 
 struct pair {
 	struct wire *wire;
@@ -30,6 +32,7 @@ struct pair {
 
 static bool json, first_row = true;
 static const char *only;    /* measure only what has this in its name */
+static unsigned part_of = 1; /* a hundredth of the work, for a profiler that counts instructions */
 
 static _Noreturn void die(const char *what, int64_t error)
 {
@@ -37,14 +40,14 @@ static _Noreturn void die(const char *what, int64_t error)
 	exit(1);
 }
 
-static int64_t must(const char *what, int64_t result)
+int64_t bench_must(const char *what, int64_t result)
 {
 	if (result < 0)
 		die(what, result);
 	return result;
 }
 
-static void row(const char *name, double value, const char *unit)
+void bench_row(const char *name, double value, const char *unit)
 {
 	if (json)
 		printf("%s{\"name\": \"%s\", \"value\": %.6g, \"unit\": \"%s\"}", first_row ? "" : ",\n", name, value, unit);
@@ -83,7 +86,7 @@ static struct stack *make_host(struct pair *p, unsigned i, uint32_t endpoints)
 		die("stack_new", 0);
 	stack_at(stack, p->now);
 	p->addr[i] = ipaddr_from_ip4(__builtin_bswap32(0x0a4d0001u + i));
-	must("stack_add_address", stack_add_address(stack, (int)must("stack_add_link", stack_add_link(stack, wire_link(p->wire, i), "sim0")),
+	bench_must("stack_add_address", stack_add_address(stack, (int)bench_must("stack_add_link", stack_add_link(stack, wire_link(p->wire, i), "sim0")),
 						    &p->addr[i], 24));
 	return stack;
 }
@@ -130,9 +133,9 @@ static ep_id pair_listen(struct pair *p)
 	const struct ep_name any = { .port = PORT };
 	ep_id listener;
 
-	must("ep_open", ep_open(p->host[0], EP_STREAM, 0, NULL, &listener));
-	must("ep_bind", ep_bind(p->host[0], listener, &any));
-	must("ep_listen", ep_listen(p->host[0], listener, 65535));
+	bench_must("ep_open", ep_open(p->host[0], EP_STREAM, 0, NULL, &listener));
+	bench_must("ep_bind", ep_bind(p->host[0], listener, &any));
+	bench_must("ep_listen", ep_listen(p->host[0], listener, 65535));
 	return listener;
 }
 
@@ -142,9 +145,9 @@ static ep_id start_connect(struct pair *p)
 	ep_id client;
 	int error;
 
-	must("ep_open", ep_open(p->host[1], EP_STREAM, 0, NULL, &client));
+	bench_must("ep_open", ep_open(p->host[1], EP_STREAM, 0, NULL, &client));
 	/* On a link without delay a ring that grows as far as it may only leaves the processor's cache. */
-	must("ep_set", ep_set(p->host[1], client, EP_SEND_BUFFER, 384 * 1024));
+	bench_must("ep_set", ep_set(p->host[1], client, EP_SEND_BUFFER, 384 * 1024));
 	error = ep_connect(p->host[1], client, &to);
 	if (error != -EINPROGRESS)
 		die("ep_connect", error);
@@ -173,7 +176,7 @@ static uint32_t segments_sent(struct pair *p, ep_id ep)
 {
 	struct ep_info info;
 
-	must("ep_info", ep_info(p->host[1], ep, &info));
+	bench_must("ep_info", ep_info(p->host[1], ep, &info));
 	return info.data_segments_sent;
 }
 
@@ -211,11 +214,11 @@ static void bulk(uint32_t flags, const char *name, const char *name_gbit)
 	listener = pair_listen(&p);
 	client = start_connect(&p);
 	server = accept_soon(&p, listener);
-	bulk_once(&p, client, server, 64 << 20, &gbits[0]);
+	bulk_once(&p, client, server, (64 << 20) / part_of, &gbits[0]);
 	for (int i = 0; i < ROUNDS; i++)
-		cycles[i] = bulk_once(&p, client, server, 256 << 20, &gbits[i]);
-	row(name, median(cycles), "cycles");
-	row(name_gbit, median(gbits), "Gbit/s");
+		cycles[i] = bulk_once(&p, client, server, (256 << 20) / part_of, &gbits[i]);
+	bench_row(name, median(cycles), "cycles");
+	bench_row(name_gbit, median(gbits), "Gbit/s");
 	pair_free(&p);
 }
 
@@ -240,17 +243,17 @@ static void pass_message(struct pair *p, unsigned from, ep_id sender, ep_id rece
 {
 	uint8_t message[64] = { 0 };
 
-	must("ep_send", ep_send(p->host[from], sender, message, sizeof message));
+	bench_must("ep_send", ep_send(p->host[from], sender, message, sizeof message));
 	p->now += 1000;
 	host_turn(p, from);
 	host_turn(p, !from);
-	if (must("ep_recv", ep_recv(p->host[!from], receiver, message, sizeof message)) != sizeof message)
+	if (bench_must("ep_recv", ep_recv(p->host[!from], receiver, message, sizeof message)) != sizeof message)
 		die("ep_recv", 0);
 }
 
 static void requests(void)
 {
-	enum { COUNT = 200000 };
+	const unsigned count = 200000 / part_of;
 	double cycles[ROUNDS];
 	struct pair p;
 	ep_id listener, client, server;
@@ -262,13 +265,13 @@ static void requests(void)
 	for (int r = 0; r < ROUNDS; r++) {
 		uint64_t start = __rdtsc();
 
-		for (int i = 0; i < COUNT; i++) {
+		for (unsigned i = 0; i < count; i++) {
 			pass_message(&p, 1, client, server);
 			pass_message(&p, 0, server, client);
 		}
-		cycles[r] = (double)(__rdtsc() - start) / COUNT;
+		cycles[r] = (double)(__rdtsc() - start) / count;
 	}
-	row("64-byte request and response, both ends", median(cycles), "cycles");
+	bench_row("64-byte request and response, both ends", median(cycles), "cycles");
 	pair_free(&p);
 }
 
@@ -289,10 +292,10 @@ static void connections_a_second(void)
 		for (int i = 0; i < COUNT; i++) {
 			ep_id client = start_connect(&p), server = accept_soon(&p, listener);
 
-			must("ep_send", ep_send(p.host[0], server, "x", 1));
-			must("ep_close", ep_close(p.host[0], server));
+			bench_must("ep_send", ep_send(p.host[0], server, "x", 1));
+			bench_must("ep_close", ep_close(p.host[0], server));
 			read_all(&p, 1, client, 1);
-			must("ep_close", ep_close(p.host[1], client));
+			bench_must("ep_close", ep_close(p.host[1], client));
 			pair_turn(&p);
 		}
 		clock_gettime(CLOCK_MONOTONIC, &b);
@@ -301,7 +304,7 @@ static void connections_a_second(void)
 		p.now += 300 * NSEC_PER_SEC;
 		pair_turn(&p);
 	}
-	row("connections with one byte, both ends", median(rates), "per second");
+	bench_row("connections with one byte, both ends", median(rates), "per second");
 	pair_free(&p);
 }
 
@@ -329,23 +332,23 @@ static void idle_memory(void)
 	for (int i = 0; i < 8; i++) {
 		const struct ep_name any = { .port = (uint16_t)(PORT + i) };
 
-		must("ep_open", ep_open(p.host[0], EP_STREAM, 0, NULL, &listener[i]));
-		must("ep_bind", ep_bind(p.host[0], listener[i], &any));
-		must("ep_listen", ep_listen(p.host[0], listener[i], 65535));
+		bench_must("ep_open", ep_open(p.host[0], EP_STREAM, 0, NULL, &listener[i]));
+		bench_must("ep_bind", ep_bind(p.host[0], listener[i], &any));
+		bench_must("ep_listen", ep_listen(p.host[0], listener[i], 65535));
 	}
 	before = resident_bytes();
 	for (int i = 0; i < CONNECTIONS; i++) {
 		const struct ep_name to = { .addr = p.addr[0], .port = (uint16_t)(PORT + i % 8) };
 		ep_id client;
 
-		must("ep_open", ep_open(p.host[1], EP_STREAM, 0, NULL, &client));
+		bench_must("ep_open", ep_open(p.host[1], EP_STREAM, 0, NULL, &client));
 		if (ep_connect(p.host[1], client, &to) != -EINPROGRESS)
 			die("ep_connect", 0);
 		pair_turn(&p);
 		accept_soon(&p, listener[i % 8]);
 		made++;
 	}
-	row("memory of an idle connection, one end, at 100,000", (double)(resident_bytes() - before) / made / 2, "bytes");
+	bench_row("memory of an idle connection, one end, at 100,000", (double)(resident_bytes() - before) / made / 2, "bytes");
 	pair_free(&p);
 }
 
@@ -400,8 +403,8 @@ static void daemon_make(struct daemon *d, const char *path)
 	server_config_init(&config);
 	config.socket_path = path;
 	config.daemon_cores = UINT64_C(1) << DAEMON_CPU;
-	must("server_new", server_new(&config, &d->server));
-	must("server_add_host", server_add_host(d->server, "host", &host));
+	bench_must("server_new", server_new(&config, &d->server));
+	bench_must("server_add_host", server_add_host(d->server, "host", &host));
 	stack_config_init(&stack);
 	stack.max_endpoints = 1024;
 	stack.host = server_host_calls(host);
@@ -433,16 +436,16 @@ static void lane(void)
 	if (pthread_create(&thread, NULL, daemon_loop, &d) != 0)
 		die("pthread_create", 0);
 	run_on(PROGRAM_CPU);
-	must("client_attach", client_attach(&options, &client));
-	must("client_open", client_open(client, EP_STREAM, &id));
+	bench_must("client_attach", client_attach(&options, &client));
+	bench_must("client_open", client_open(client, EP_STREAM, &id));
 	for (int r = 0; r < ROUNDS; r++) {
 		nsec start = clock_now();
 
 		for (int i = 0; i < COUNT; i++)
-			must("client_get", client_get(client, id, EP_NODELAY, &value));
+			bench_must("client_get", client_get(client, id, EP_NODELAY, &value));
 		rounds[r] = (double)(clock_now() - start) / COUNT;
 	}
-	row("lane round trip program-daemon-program, two threads", median(rounds), "ns");
+	bench_row("lane round trip program-daemon-program, two threads", median(rounds), "ns");
 	client_detach(client);
 	atomic_store(&d.stop, true);
 	pthread_join(thread, NULL);
@@ -461,11 +464,16 @@ static void super_frames(void)
 	bulk(LINK_TSO | LINK_TX_CSUM | LINK_RX_CSUM, "data segment of 1448 bytes, both ends, super-frames", "bulk in one thread, super-frames");
 }
 
+static void split(void)
+{
+	bench_segment_split(part_of > 1 ? 1 : SPLIT_ROUNDS);
+}
+
 static const struct {
 	const char *name;
 	void (*measure)(void);
 } parts[] = {
-	{ "segment", segments }, { "super-frame", super_frames }, { "request", requests },
+	{ "segment", segments }, { "split", split }, { "super-frame", super_frames }, { "request", requests },
 	{ "connection", connections_a_second }, { "memory", idle_memory }, { "lane", lane },
 };
 
@@ -477,13 +485,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		json = true;
 		return 0;
 	}
+	if (key == 's') {
+		part_of = 100;
+		return 0;
+	}
 	if (key != 'o')
 		return ARGP_ERR_UNKNOWN;
 	for (unsigned i = 0; i < PARTS; i++)
 		if (strcmp(parts[i].name, arg) == 0)
 			only = arg;
 	if (!only)
-		argp_error(state, "--only %s: allowed are segment, super-frame, request, connection, memory and lane", arg);
+		argp_error(state, "--only %s: allowed are segment, split, super-frame, request, connection, memory and lane", arg);
 	return 0;
 }
 
@@ -491,7 +503,8 @@ int main(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "json", 'j', 0, 0, "Print JSON", 0 },
-		{ "only", 'o', "PART", 0, "Measure only segment, super-frame, request, connection, memory or lane (for a profiler)", 0 },
+		{ "short", 's', 0, 0, "A hundredth of the segments and requests, for a profiler that counts instructions", 0 },
+		{ "only", 'o', "PART", 0, "Measure only segment, split, super-frame, request, connection, memory or lane (for a profiler)", 0 },
 		{ 0 },
 	};
 	const struct argp argp = { options, parse, NULL, "The cost of the stack alone, in one thread.", 0, 0, 0 };
