@@ -13,6 +13,9 @@
 uint64_t csum_add(uint64_t sum, const void *bytes, size_t n);
 /* Copies n bytes and returns sum + the sum of what was copied (each source byte is read once). */
 uint64_t csum_copy(uint64_t sum, void *to, const void *from, size_t n);
+/* The same on a processor without AVX2; for the test. */
+uint64_t csum_add_anywhere(uint64_t sum, const void *bytes, size_t n);
+uint64_t csum_copy_anywhere(uint64_t sum, void *to, const void *from, size_t n);
 
 /* The sum of `words` 32-bit words, inline: for headers, which are short. */
 static inline uint64_t csum_words(const void *bytes, unsigned words)

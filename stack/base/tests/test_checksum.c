@@ -145,8 +145,9 @@ static void any_length_place_and_split_gives_the_same(void **state)
 		uint64_t sum = csum_add(csum_add(0, bytes + at, split), bytes + at + split, n - split);
 
 		assert_int_equal(number(csum_finish(sum)), expected);
+		assert_int_equal(number(csum_finish(csum_add_anywhere(0, bytes + at, n))), expected);
 		memset(copy, 0xa5, sizeof(copy));
-		sum = csum_copy(0, copy + 3, bytes + at, n);
+		sum = (step % 3 ? csum_copy : csum_copy_anywhere)(0, copy + 3, bytes + at, n);
 		assert_int_equal(number(csum_finish(sum)), expected);
 		assert_memory_equal(copy + 3, bytes + at, n);
 		assert_int_equal(copy[3 + n], 0xa5);
@@ -181,6 +182,7 @@ static void sums_near_overflow_lose_nothing(void **state)
 	(void)state;
 	memset(ones, 0xff, sizeof(ones));
 	assert_int_equal(csum_finish(csum_add(UINT64_MAX, ones, sizeof(ones))), 0);
+	assert_int_equal(csum_finish(csum_add_anywhere(UINT64_MAX, ones, sizeof(ones))), 0);
 	assert_int_equal(csum_fold(csum_join(UINT64_MAX, UINT64_MAX)), 0xffff);
 }
 
