@@ -99,6 +99,13 @@ int client_info(struct client *, uint32_t id, struct ep_info *);                
 int client_names(struct client *, uint32_t id, struct ep_name *local, struct ep_name *peer);  /* waits only if still opening */
 int client_take_error(struct client *, uint32_t id);                            /* positive errno or 0; clears */
 uint32_t client_ready(struct client *, uint32_t id);                            /* EP_* that hold now; reads the line only */
+/* SO_RCVLOWAT of a stream. */
+static inline uint32_t client_receive_low(const struct sock_line *line)
+{
+	uint32_t low = atomic_load_explicit(&line->receive_low, memory_order_relaxed);
+
+	return low ? low : 1;
+}
 int client_urgent_send(struct client *, uint32_t id, uint8_t byte);
 int client_urgent_take(struct client *, uint32_t id, uint8_t *byte);
 int client_at_mark(struct client *, uint32_t id);
@@ -106,7 +113,8 @@ int client_at_mark(struct client *, uint32_t id);
 /* Never wait; -EAGAIN when nothing can move. Several threads and processes may call at once (locks in the line, robust
  * against the death of a holder). Errors pending on the line are returned (and cleared) as Linux does. */
 ssize_t client_send(struct client *, uint32_t id, const struct iovec *, int count);
-enum { CLIENT_PEEK = 1 << 0, CLIENT_DISCARD = 1 << 1 };
+/* AGAIN: bytes were read before in the same call of the program; an error is left for its next one, and told as the end is: by 0. */
+enum { CLIENT_PEEK = 1 << 0, CLIENT_DISCARD = 1 << 1, CLIENT_AGAIN = 1 << 2 };
 ssize_t client_recv(struct client *, uint32_t id, const struct iovec *, int count, unsigned flags);  /* 0: end of stream */
 /* Datagrams: header.peer any = connected peer; recv returns the full length, header filled in. */
 ssize_t client_send_dgram(struct client *, uint32_t id, const struct dgram_header *, const struct iovec *, int count);
@@ -121,6 +129,10 @@ nsec client_now(void);
 /* Sleeps until client_ready(id) & mask, `until` (absolute; NSEC_NEVER), or a signal handler ran (-EINTR; with NSEC_NEVER one
  * without SA_RESTART). -ETIMEDOUT. Spins first, adaptively. */
 int client_wait_line(struct client *, uint32_t id, uint32_t mask, nsec until);
+
+/* The same, until n bytes of a stream lie there, or no more will (end, error, an urgent byte before them). force: or no more can,
+ * since the window is shut. */
+int client_wait_bytes(struct client *, uint32_t id, uint32_t n, bool force, nsec until);
 
 /* A waitset gathers events of many lines; poll, select and epoll are made of it. It belongs to this process (not to a forked child). */
 struct waitset;

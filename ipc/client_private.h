@@ -74,6 +74,10 @@ static inline struct session_page *client_page_on(const struct client *c, uint32
 	return region_session(&c->region, client_seat(c, core));
 }
 
+/* ---- client_socket.c ---- */
+/* Bytes that can be read: without an urgent byte out of line that comes first. */
+uint32_t receive_readable(const struct sock_line *, uint32_t state);
+
 /* ---- client_lane.c ---- */
 /* A lane to that core for this thread and this depth; NULL: there is none (all are in use by living threads, or the daemon is gone).
  * Always followed by lane_leave. */

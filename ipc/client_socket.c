@@ -287,14 +287,21 @@ static bool at_skipped_byte(const struct sock_line *line, uint32_t state, uint32
 	       atomic_load_explicit(&line->urgent_index, memory_order_relaxed) == tail;
 }
 
+uint32_t receive_readable(const struct sock_line *line, uint32_t state)
+{
+	uint32_t tail = atomic_load_explicit(&line->receive_tail, memory_order_relaxed);
+	uint32_t used = atomic_load_explicit(&line->receive_head, memory_order_acquire) - tail;
+
+	return used && at_skipped_byte(line, state, tail) ? used - 1 : used;
+}
+
 uint32_t client_ready(struct client *c, uint32_t id)
 {
 	struct sock_line *line = client_line(c, id);
 	bool posted = atomic_load_explicit(&line->connect_posted, memory_order_acquire);
 	uint32_t state = atomic_load_explicit(&line->state, memory_order_acquire), ready = 0;
-	uint32_t tail = atomic_load_explicit(&line->receive_tail, memory_order_relaxed);
-	uint32_t used = atomic_load_explicit(&line->receive_head, memory_order_acquire) - tail;
-	bool readable = used > (at_skipped_byte(line, state, tail) ? 1 : 0);
+	uint32_t bytes = receive_readable(line, state), from = atomic_load_explicit(&line->readable_from, memory_order_relaxed);
+	bool readable = bytes >= (from && !(state & LINE_LISTENING) ? from : 1);
 
 	if (!client_alive(c))
 		return EP_READABLE | EP_WRITABLE | EP_READ_CLOSED | EP_HANGUP | EP_ERROR;

@@ -132,10 +132,13 @@ int client_urgent_send(struct client *c, uint32_t id, uint8_t byte)
 
 /* Nothing to read: end of stream, error, or not yet. `state` was read before the ring was seen empty, so a FIN in it means that there
  * is no byte any more. */
-static ssize_t nothing_read(struct client *c, uint32_t id, uint32_t state, bool posted)
+static ssize_t nothing_read(struct client *c, uint32_t id, uint32_t state, bool posted, unsigned flags)
 {
-	int error = client_take_error(c, id);
+	int error;
 
+	if (flags & CLIENT_AGAIN && client_ready(c, id) & EP_ERROR)
+		return 0;
+	error = client_take_error(c, id);
 	if (error)
 		return -error;
 	if (posted || state & LINE_CONNECTING)
@@ -200,7 +203,7 @@ ssize_t client_recv(struct client *c, uint32_t id, const struct iovec *v, int co
 		return -ENOTCONN;
 	if (atomic_load_explicit(&line->receive_head, memory_order_acquire) ==
 		atomic_load_explicit(&line->receive_tail, memory_order_relaxed))
-		return nothing_read(c, id, state, posted);
+		return nothing_read(c, id, state, posted, flags);
 	if (n == 0)
 		return 0;
 	rc = line_lock(c, &line->receive_lock);
@@ -209,7 +212,7 @@ ssize_t client_recv(struct client *c, uint32_t id, const struct iovec *v, int co
 	rc = recv_locked(c, id, v, count, n, flags, &view, &used_before, &tail);
 	line_unlock(&line->receive_lock);
 	if (rc == 0)
-		return nothing_read(c, id, state, posted);   /* another reader was faster */
+		return nothing_read(c, id, state, posted, flags);   /* another reader was faster */
 	if (!(flags & CLIENT_PEEK))
 		receive_tell(c, id, view.newest.size, used_before, tail);
 	return rc;

@@ -191,6 +191,53 @@ static bool line_holds(void *context)
 	return client_ready(w->client, w->id) & w->mask;
 }
 
+struct bytes_wait {
+	struct client *client;
+	uint32_t id, n;
+	bool force;
+};
+
+static bool bytes_lie_there(void *context)
+{
+	const struct bytes_wait *w = context;
+	const struct sock_line *line = client_line(w->client, w->id);
+	uint32_t ready = client_ready(w->client, w->id), state = atomic_load_explicit(&line->state, memory_order_acquire);
+	uint32_t bytes = receive_readable(line, state);
+
+	if (ready & (EP_READ_CLOSED | EP_HANGUP | EP_ERROR) || bytes >= w->n)
+		return true;
+	return bytes && (state & LINE_MARK || (w->force && ready & EP_READABLE));
+}
+
+static int sleep_until(struct client *c, _Atomic uint32_t *word, uint32_t bits, bool (*test)(void *), void *context, nsec until)
+{
+	if (test(context))
+		return 0;
+	if (client_now() >= until)
+		return -ETIMEDOUT;
+	if (client_spin(c, test, context))
+		return 0;
+	for (;;) {
+		uint32_t value = doorbell_say_asleep(word, bits);
+		int rc;
+
+		if (test(context))
+			return 0;   /* the word stays set: at worst one needless wake */
+		rc = client_sleep(word, value, until);
+		if (test(context))
+			return 0;
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int client_wait_bytes(struct client *c, uint32_t id, uint32_t n, bool force, nsec until)
+{
+	struct bytes_wait w = { .client = c, .id = id, .n = n, .force = force };
+
+	return sleep_until(c, &client_line(c, id)->receive_sleeps, 1, bytes_lie_there, &w, until);
+}
+
 int client_wait_line(struct client *c, uint32_t id, uint32_t mask, nsec until)
 {
 	struct sock_line *line = client_line(c, id);
@@ -200,22 +247,5 @@ int client_wait_line(struct client *c, uint32_t id, uint32_t mask, nsec until)
 	_Atomic uint32_t *word = sends ? &line->send_sleeps : &line->receive_sleeps;
 	uint32_t bits = sends || !(mask & EP_WRITABLE) ? 1 : 3;
 
-	if (line_holds(&w))
-		return 0;
-	if (client_now() >= until)
-		return -ETIMEDOUT;
-	if (client_spin(c, line_holds, &w))
-		return 0;
-	for (;;) {
-		uint32_t value = doorbell_say_asleep(word, bits);
-		int rc;
-
-		if (line_holds(&w))
-			return 0;   /* the word stays set: at worst one needless wake */
-		rc = client_sleep(word, value, until);
-		if (line_holds(&w))
-			return 0;
-		if (rc < 0)
-			return rc;
-	}
+	return sleep_until(c, word, bits, line_holds, &w, until);
 }

@@ -55,7 +55,9 @@ struct sock_line {
 	_Atomic uint32_t error_seq;           /* counts errors set */
 	_Atomic int32_t error;                /* pending SO_ERROR, positive errno; the reader exchanges it with 0 */
 	_Atomic uint32_t urgent_index;        /* of the urgent byte in the receive ring */
-	uint32_t unused_daemon[7];
+	_Atomic uint32_t receive_low;         /* SO_RCVLOWAT of a stream; 0 is 1 */
+	_Atomic uint32_t readable_from;       /* the same, but 1 while no more can come: so many bytes make it readable */
+	uint32_t unused_daemon[5];
 
 	/* Written by the program's processes. */
 	_Alignas(64) _Atomic uint32_t receive_tail;

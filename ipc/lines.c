@@ -71,6 +71,25 @@ void line_limit(struct family *f, uint32_t line)
 		atomic_store_explicit(&shared->send_limit, most > INT32_MAX ? INT32_MAX : (uint32_t)most, memory_order_relaxed);
 }
 
+void line_readable_from(struct family *f, uint32_t line)
+{
+	uint32_t from = ep_readable_from(stack_of(f), record(f, line)->ep);
+
+	atomic_store_explicit(&region_line(&f->region, line)->readable_from, from, memory_order_relaxed);
+}
+
+void line_low(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+	int64_t low;
+
+	if (l->type != EP_STREAM || ep_get(stack_of(f), l->ep, EP_RECEIVE_LOW, &low) < 0)
+		return;
+	l->receive_low = (uint32_t)low;
+	atomic_store_explicit(&region_line(&f->region, line)->receive_low, l->receive_low, memory_order_relaxed);
+	line_readable_from(f, line);
+}
+
 static void line_clean(struct family *f, uint32_t line)
 {
 	struct sock_line *shared = region_line(&f->region, line);

@@ -60,6 +60,7 @@ static void announce(struct family *f, uint32_t line)
 	l->newborn = false;
 	line_names(f, line);
 	line_limit(f, line);
+	line_low(f, line);
 	if (ep_get(f->host->stack, l->ep, EP_OOB_INLINE, &oob_inline) < 0)
 		oob_inline = 0;
 	line_set_state(f, line, LINE_OPEN | LINE_STREAM | LINE_BOUND | LINE_CONNECTED | (oob_inline ? LINE_OOB_INLINE : 0), 0);
@@ -95,6 +96,14 @@ static void publish_urgent(struct family *f, uint32_t line, uint32_t *set)
 		*set |= LINE_URGENT;
 }
 
+/* Bytes came, but fewer than SO_RCVLOWAT: no news for those who wait for many. Whoever sleeps on the line itself is woken all the same
+ * (wake_line): a blocked recv may want fewer. */
+static bool is_too_little(struct family *f, uint32_t line)
+{
+	line_readable_from(f, line);
+	return !(ep_ready(f->host->stack, line_record(f, line)->ep) & EP_READABLE);
+}
+
 static void publish_line(struct family *f, uint32_t line)
 {
 	struct line_record *l = line_record(f, line);
@@ -125,6 +134,10 @@ static void publish_line(struct family *f, uint32_t line)
 	if (mask & EP_URGENT)
 		publish_urgent(f, line, &set);
 	line_set_state(f, line, set, clear);
+	if (mask & EP_READABLE && l->receive_low > 1 && !(l->state & LINE_LISTENING) && is_too_little(f, line))
+		mask &= ~(uint32_t)EP_READABLE;
+	if (!mask)
+		return;
 	atomic_fetch_add_explicit(&shared->changes, 1, memory_order_release);
 	waitsets_tell(f, line, mask);
 }

@@ -196,6 +196,8 @@ static int do_received(struct session *s, const struct request *q, struct reply 
 	rc = ep_received(stack_of(s), ep_of(s, q));
 	if (rc == -EPROTO)
 		session_violation(s, "receive_tail lies outside the ring");
+	else if (record_of(s, q->line)->receive_low > 1)
+		line_readable_from(s->family, q->line);
 	if (record_of(s, q->line)->state & LINE_MARK && !ep_urgent_index(stack_of(s), ep_of(s, q), &index))
 		line_set_state(s->family, q->line, 0, LINE_MARK);
 	return rc;
@@ -271,6 +273,8 @@ static int do_set(struct session *s, const struct request *q, struct reply *a)
 		line_limit(s->family, q->line);
 		line_set_state(s->family, q->line, 0, LINE_GROW_REFUSED);
 	}
+	if (rc == 0 && q->a == EP_RECEIVE_LOW)
+		line_low(s->family, q->line);
 	return rc;
 }
 

@@ -26,7 +26,7 @@ static const struct optmap options[] = {
 	{ SOL_SOCKET, SO_RCVBUF, OPTMAP_BUFFER, EP_RECEIVE_BUFFER, RECEIVE_LEAST },
 	{ SOL_SOCKET, SO_SNDBUFFORCE, OPTMAP_BUFFER_FORCE, EP_SEND_BUFFER, SEND_LEAST },
 	{ SOL_SOCKET, SO_RCVBUFFORCE, OPTMAP_BUFFER_FORCE, EP_RECEIVE_BUFFER, RECEIVE_LEAST },
-	{ SOL_SOCKET, SO_RCVLOWAT, OPTMAP_INT, EP_RECEIVE_LOW, 0, INT32_MAX },
+	{ SOL_SOCKET, SO_RCVLOWAT, OPTMAP_INT, EP_RECEIVE_LOW, INT32_MIN, INT32_MAX },
 	{ SOL_SOCKET, SO_MAX_PACING_RATE, OPTMAP_RATE, EP_MAX_PACING_RATE, .stream_only = true },
 	{ SOL_SOCKET, SO_RCVTIMEO, OPTMAP_TIMEOUT },
 	{ SOL_SOCKET, SO_SNDTIMEO, OPTMAP_TIMEOUT },
@@ -160,6 +160,8 @@ int optmap_read(const struct optmap *o, bool privileged, const void *value, sock
 		error = read_int(o, value, length, out);
 		if (error == 0 && o->ep == EP_TOS)
 			*out &= 255;
+		if (error == 0 && o->ep == EP_RECEIVE_LOW && *out <= 0)
+			*out = *out < 0 ? INT32_MAX : 1;
 		if (error == 0 && (*out < o->least || *out > o->most || (o->ep == EP_TTL && *out == 0)))
 			error = -EINVAL;
 		return error;

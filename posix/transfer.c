@@ -237,56 +237,96 @@ static long receive_urgent(struct socket *s, const struct iovec *iov, int count)
 	return 1;
 }
 
+/* Sleeps until n bytes can be read, or no more will come: 0, -EAGAIN, -EINTR. */
+static int wait_bytes(struct socket *s, uint32_t n, bool nonblocking, nsec until, bool force)
+{
+	int error = client_wait_bytes(light_session, s->line, n, force, nonblocking ? 0 : until);
+
+	return error == -ETIMEDOUT ? -EAGAIN : error;
+}
+
 /* Linux waits for data even when none is wanted. */
 static long receive_nothing(struct socket *s, int flags)
 {
-	int error = 0;
-
-	while (error == 0 && !(client_ready(light_session, s->line) & (EP_READABLE | EP_READ_CLOSED | EP_HANGUP | EP_ERROR)))
-		error = wait_ready(s, EP_READABLE, nonblocking_now(s, flags), deadline(s->receive_timeout));
-	return error;
+	if (state_of(s) & LINE_LISTENING)
+		return -ENOTCONN;
+	return wait_bytes(s, 1, nonblocking_now(s, flags), deadline(s->receive_timeout), true);
 }
 
-static long receive_all(struct socket *s, struct cursor *c, int flags, unsigned how)
+/* Bytes are taken as they come, but not one by one: as many as make the socket readable, or are missing. */
+static uint32_t bytes_wanted(const struct socket *s, size_t missing)
+{
+	uint32_t from = client_receive_low(line_of(s));
+
+	return missing < from ? (uint32_t)missing : from;
+}
+
+static bool is_at_mark(struct socket *s)
+{
+	return state_of(s) & LINE_MARK && client_at_mark(light_session, s->line);
+}
+
+/* As Linux: until SO_RCVLOWAT, or with MSG_WAITALL all, was read; a peek waits until so much lies there. What came before the time was
+ * over, before an error, the end, or an urgent byte is returned. */
+
+static long receive_all(struct socket *s, struct cursor *c, size_t target, int flags, unsigned how)
 {
 	struct iovec parts[PARTS];
 	nsec until = 0;
-	long received = 0;
+	size_t received = 0;
 
 	while (c->left > 0) {
 		int n = cursor_fill(c, parts);
-		ssize_t moved = client_recv(light_session, s->line, parts, n, how);
+		ssize_t moved = client_recv(light_session, s->line, parts, n, how | (received ? CLIENT_AGAIN : 0));
 
 		if (moved > 0) {
-			received += moved;
+			received += (size_t)moved;
 			cursor_move(c, (size_t)moved);
-			if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK))
-				return received;
+			if ((received >= target && n < PARTS) || is_at_mark(s))
+				break;
 			continue;
 		}
-		if (moved == -EAGAIN && !(received > 0 && nonblocking_now(s, flags))) {
+		if (moved == -EAGAIN && received < target) {
 			if (until == 0)
 				until = deadline(s->receive_timeout);
-			moved = wait_ready(s, EP_READABLE, nonblocking_now(s, flags), until);
+			moved = wait_bytes(s, bytes_wanted(s, target - received), nonblocking_now(s, flags), until, true);
 			if (moved == 0)
 				continue;
 		}
-		return received > 0 ? received : moved;
+		return received > 0 ? (long)received : moved;
 	}
-	return received;
+	return (long)received;
+}
+
+/* With more parts than are looked at in one go a peek still sees the first ones only: they are at least 16. */
+static long receive_peek(struct socket *s, const struct cursor *c, size_t target, int flags, unsigned how)
+{
+	uint32_t wanted = target < UINT32_MAX ? (uint32_t)target : UINT32_MAX;
+	struct iovec parts[PARTS];
+	int n = cursor_fill(c, parts), error;
+	ssize_t moved = client_recv(light_session, s->line, parts, n, how);
+
+	if (moved == 0 || (moved < 0 && moved != -EAGAIN) || (moved > 0 && (size_t)moved >= target))
+		return moved;
+	error = wait_bytes(s, wanted, nonblocking_now(s, flags), deadline(s->receive_timeout), !(flags & MSG_WAITALL));
+	moved = client_recv(light_session, s->line, parts, n, how);
+	return moved == -EAGAIN && error < 0 ? error : moved;
 }
 
 static long receive_stream(struct socket *s, const struct iovec *iov, int count, size_t total, int flags)
 {
 	struct cursor c = { iov, count, 0 };
 	unsigned how = (flags & MSG_PEEK ? CLIENT_PEEK : 0) | (flags & MSG_TRUNC ? CLIENT_DISCARD : 0);
+	size_t target;
 
 	if (!is_light(s))
 		return -ENOTCONN;
 	if (total == 0)
 		return receive_nothing(s, flags);
-	/* With more parts than are looked at in one go a peek still sees the first ones only: they are at least 16. */
-	return receive_all(s, &c, flags, how);
+	target = flags & MSG_WAITALL ? total : client_receive_low(line_of(s));
+	if (target > total)
+		target = total;
+	return flags & MSG_PEEK ? receive_peek(s, &c, target, flags, how) : receive_all(s, &c, target, flags, how);
 }
 
 /* ---- datagrams in ---- */

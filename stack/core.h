@@ -154,7 +154,8 @@ struct endpoint {
 	bool waiting;                 /* udp.c has datagrams that the link could not take yet */
 	bool local_chosen;            /* udp.c chose the local address at connect: dissolving forgets it */
 	uint32_t receive_low;         /* SO_RCVLOWAT */
-	bool reuse_addr, reuse_port, broadcast, freebind, pktinfo, recv_err, keepalive, autotune_off;
+	bool reuse_addr, reuse_port, broadcast, freebind, pktinfo, recv_err, keepalive;
+	bool receive_fixed;           /* SO_RCVBUF was set: no autotuning */
 	uint8_t shut;                 /* enum ep_how bits done by the owner */
 	uint8_t mtu_discover;         /* IP_PMTUDISC_* of Linux */
 	uint8_t multicast_ttl;
@@ -216,6 +217,8 @@ size_t tcp_pool_bytes(const struct stack *);
 int tcp_urgent_mark(struct stack *, struct endpoint *, uint32_t ahead);
 int tcp_urgent_take(struct stack *, struct endpoint *, uint8_t *byte);
 bool tcp_urgent_index(const struct endpoint *, uint32_t *index);
+/* ep_readable_from. */
+uint32_t tcp_readable_from(const struct endpoint *);
 
 /* The rest of this header (struct stack, struct interface) belongs to stack.c's author. */
 #include "core_state.h"

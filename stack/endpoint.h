@@ -144,6 +144,8 @@ int ep_get(struct stack *, ep_id, enum ep_option, int64_t *value);
 int ep_local(struct stack *, ep_id, struct ep_name *);
 int ep_peer(struct stack *, ep_id, struct ep_name *);      /* -ENOTCONN */
 uint32_t ep_ready(struct stack *, ep_id);                  /* EP_* that hold now; EP_ERROR|EP_HANGUP if stale */
+/* EP_RECEIVE_LOW, or 1 while no more can come (the window is shut, no memory): so many bytes make a stream readable. */
+uint32_t ep_readable_from(struct stack *, ep_id);
 int ep_take_error(struct stack *, ep_id);                  /* the pending error (positive errno), cleared; 0 none */
 int ep_set_owner(struct stack *, ep_id, uint64_t owner, const struct ep_sharing *);
 /* MSG_OOB. With shared indices the byte itself is ignored: the next one that the other side writes is the urgent one. */

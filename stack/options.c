@@ -57,10 +57,9 @@ static int set_common(struct endpoint *ep, enum ep_option option, int64_t value)
 		ep->linger = (int16_t)(value > INT16_MAX ? INT16_MAX : value);
 		return 0;
 	case EP_SEND_BUFFER:
-		ep->autotune_off = true;
 		return set_buffer(&ep->send_max, value);
 	case EP_RECEIVE_BUFFER:
-		ep->autotune_off = true;
+		ep->receive_fixed = true;
 		return set_buffer(&ep->receive_max, value);
 	case EP_RECEIVE_LOW:
 		ep->receive_low = value < 1 ? 1 : value > INT32_MAX ? INT32_MAX : (uint32_t)value;

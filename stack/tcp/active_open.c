@@ -195,9 +195,7 @@ int active_open(struct tcp_conn *c, const struct ep_name *peer)
 	c->sack_on = settings->sack;
 	c->scale_on = settings->window_scaling;
 	c->rcv_scale = conn_scale_for(ep->receive_max);
-	c->rcv_limit = settings->receive_buffer_initial;
-	if (ep->autotune_off || c->rcv_limit > ep->receive_max)
-		c->rcv_limit = ep->receive_max;
+	c->rcv_limit = recv_limit_first(c);
 	c->timed_at = c->stack->now;
 	conn_set_state(c, TCP_SYN_SENT);
 	count(c->stack, COUNT_TCP_ACTIVE_OPENS);

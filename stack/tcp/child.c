@@ -5,6 +5,7 @@
 
 #include "ecn.h"
 #include "listen.h"
+#include "recv.h"
 
 /* What a child inherits from its listener. */
 static void inherit(struct endpoint *child, const struct endpoint *from)
@@ -19,7 +20,7 @@ static void inherit(struct endpoint *child, const struct endpoint *from)
 	child->keepalive = from->keepalive;
 	child->recv_err = from->recv_err;
 	child->oob_inline = from->oob_inline;
-	child->autotune_off = from->autotune_off;
+	child->receive_fixed = from->receive_fixed;
 	child->mtu_discover = from->mtu_discover;
 	child->linger = from->linger;
 }
@@ -38,9 +39,7 @@ static void take_over(struct tcp_conn *c, const struct half_open *h, const struc
 	c->irs = h->irs;
 	c->snd_una = c->snd_nxt = c->snd_max = c->snd_up = h->iss + 1;
 	c->rcv_nxt = h->irs + 1;
-	c->rcv_limit = settings->receive_buffer_initial;
-	if (c->ep->autotune_off || c->rcv_limit > c->ep->receive_max)
-		c->rcv_limit = c->ep->receive_max;
+	c->rcv_limit = recv_limit_first(c);
 	c->rcv_adv = c->rcv_nxt + h->window;
 	c->last_ack_sent = c->rcv_nxt;
 	c->peer_mss = h->mss;

@@ -232,7 +232,7 @@ void half_open_negotiate(struct half_open *h, const struct tcp_segment *s)
 	}
 	ecn_asked(h, s);
 	h->window = settings->receive_buffer_initial;
-	if (ep->autotune_off || h->window > ep->receive_max)
+	if (ep->receive_fixed || h->window > ep->receive_max)
 		h->window = ep->receive_max;
 	if (h->window > 65535)
 		h->window = 65535;

@@ -8,6 +8,7 @@
 #include "flight.h"
 #include "output.h"
 #include "pace.h"
+#include "recv.h"
 #include "timers.h"
 
 #define KEEP_MOST 32767
@@ -89,6 +90,20 @@ static int set_number(uint32_t *to, int64_t value)
 	return 0;
 }
 
+/* As tcp_set_rcvlowat: no more than half of what the buffer may hold, and what lies there already may be enough now. */
+static int set_receive_low(struct stack *s, struct endpoint *ep, int64_t value)
+{
+	struct tcp_conn *c = conn_or_null(ep);
+	uint32_t most = ep->receive_max / 2;
+
+	ep->receive_low = value < 1 ? 1 : value > most ? most : (uint32_t)value;
+	if (c)
+		recv_low_set(c);
+	if (c && ep->ops->ready(s, ep) & EP_READABLE)
+		ep_event_raise(s, ep, EP_READABLE);
+	return 0;
+}
+
 static int set_congestion(const struct endpoint *ep, struct tcp_options *o, int64_t value)
 {
 	struct tcp_conn *c = conn_or_null(ep);
@@ -131,6 +146,8 @@ int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, 
 		ep->keepalive = value != 0;
 		keepalive_changed(ep);
 		return 0;
+	case EP_RECEIVE_LOW:
+		return set_receive_low(s, ep, value);
 	case EP_NODELAY:
 		o->nodelay = value != 0;
 		look_again(ep);

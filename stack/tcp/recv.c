@@ -40,6 +40,16 @@ static uint32_t edge_possible(const struct tcp_conn *c, uint32_t limit)
 	return c->rcv_nxt + (window < most ? window : most);
 }
 
+/* What a program waits for (SO_RCVLOWAT) must fit into half of the buffer, as tcp_set_rcvlowat has it; what is advertised must be lendable,
+ * so not while the ring is on its way to other memory. */
+static void hold_low(struct tcp_conn *c)
+{
+	uint32_t want = 2 * c->ep->receive_low;
+
+	if (want > c->rcv_limit && !c->ep->receive_fixed && c->ep->receive.next.size == 0)
+		c->rcv_limit = want < c->ep->receive_max ? want : c->ep->receive_max;
+}
+
 /* A round trip as the receiver sees it: by timestamps what the peer echoes, else no more than a whole window takes to come. */
 static nsec round_trip(struct tcp_conn *c, const struct tcp_segment *s, nsec window_took)
 {
@@ -68,9 +78,11 @@ static void autotune(struct tcp_conn *c, const struct tcp_segment *s)
 	if (came < c->rcv_limit / 2)
 		return;
 	rtt = round_trip(c, s, 2 * took);
-	if (took <= (2 * rtt > AUTOTUNE_LEAST ? 2 * rtt : AUTOTUNE_LEAST) && !c->ep->autotune_off && !c->stack->memory_pressed &&
+	if (took <= (2 * rtt > AUTOTUNE_LEAST ? 2 * rtt : AUTOTUNE_LEAST) && !c->ep->receive_fixed && !c->stack->memory_pressed &&
 	    c->rcv_limit < most && c->ep->receive.next.size == 0 && bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
 		c->rcv_limit = c->rcv_limit < most / 2 ? 2 * c->rcv_limit : most;
+	if (c->ep->receive_low > c->rcv_limit / 2)
+		hold_low(c);
 	c->autotune_from = c->rcv_nxt;
 	c->autotune_since = c->stack->now;
 }
@@ -151,8 +163,10 @@ static void in_order(struct tcp_conn *c, const struct tcp_segment *s)
 		n = n < room ? n : room;
 		c->ack_now = true;
 		conn_ready(c);
-		if (n == 0)
+		if (n == 0) {
+			ep_event_raise(c->stack, c->ep, EP_READABLE);   /* whatever SO_RCVLOWAT says: recv_low */
 			return;
+		}
 	}
 	bytering_write_at(&c->ep->receive, from - c->receive_base, s->payload, n);
 	c->rcv_nxt = from + n;
@@ -189,6 +203,41 @@ bool recv_acceptable(uint32_t rcv_nxt, uint32_t rcv_wnd, uint32_t seq, uint32_t 
 	if (rcv_wnd == 0)
 		return false;
 	return seq_within(seq, rcv_nxt, rcv_wnd) || seq_within(seq + space - 1, rcv_nxt, rcv_wnd);
+}
+
+uint32_t recv_limit_first(const struct tcp_conn *c)
+{
+	uint32_t limit = settings_of(c)->receive_buffer_initial, most = c->ep->receive_max, low = c->ep->receive_low;
+
+	if (c->ep->receive_fixed)
+		return most;
+	if (low > limit / 2)
+		limit = low < most / 2 ? 2 * low : most;
+	return limit < most ? limit : most;
+}
+
+/* The window is shut but for a segment, and an ACK will not open it (MUST-39). As Linux's tcp_epollin_ready. */
+static bool window_is_used_up(const struct tcp_conn *c)
+{
+	uint32_t limit = limit_of(c), step = limit / 2 < c->rcv_mss ? limit / 2 : c->rcv_mss;
+	uint32_t possible = edge_possible(c, limit);
+
+	return recv_window_open(c) <= step && !(seq_gt(possible, c->rcv_adv) && possible - c->rcv_adv >= step);
+}
+
+uint32_t recv_low(const struct tcp_conn *c)
+{
+	bool no_memory = c->stack->memory_pressed || (c->receive_short && bytering_room(&c->ep->receive) < c->rcv_mss);
+
+	return no_memory || window_is_used_up(c) ? 1 : c->ep->receive_low;
+}
+
+void recv_low_set(struct tcp_conn *c)
+{
+	if (!conn_synchronised(c))
+		return;
+	hold_low(c);
+	recv_consumed(c);   /* a larger window is told at once */
 }
 
 uint32_t recv_window(struct tcp_conn *c)

@@ -14,6 +14,15 @@ static inline uint32_t recv_window_open(const struct tcp_conn *c)
 	return seq_gt(c->rcv_adv, c->rcv_nxt) ? c->rcv_adv - c->rcv_nxt : 0;
 }
 
+/* The most that may lie unread in a connection that begins now. */
+uint32_t recv_limit_first(const struct tcp_conn *);
+
+/* How many bytes make it readable: SO_RCVLOWAT, but what lies there, however little, when no more can come. */
+uint32_t recv_low(const struct tcp_conn *);
+
+/* SO_RCVLOWAT was set: the window must have room for what the program waits for. */
+void recv_low_set(struct tcp_conn *);
+
 /* The window to put into a segment that leaves now, in bytes; moves the advertised edge. */
 uint32_t recv_window(struct tcp_conn *);
 

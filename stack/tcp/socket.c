@@ -198,11 +198,18 @@ static int tcp_received(struct stack *s, struct endpoint *ep)
 	return 0;
 }
 
+uint32_t tcp_readable_from(const struct endpoint *ep)
+{
+	const struct tcp_conn *c = conn_of(ep);
+
+	return ep->receive_low > 1 && !is_listener(ep) && conn_synchronised(c) ? recv_low(c) : ep->receive_low;
+}
+
 static uint32_t tcp_ready(const struct stack *s, const struct endpoint *ep)
 {
 	const struct tcp_conn *c = conn_of(ep);
 	const struct tcp_listener *l = ep->tcp;
-	uint32_t ready = 0, low = ep->receive_low, urgent;
+	uint32_t ready = 0, low = tcp_readable_from(ep), urgent;
 
 	(void)s;
 	switch (state_of(ep)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The calls and their errno, readiness in each state, options and their inheritance, rings shared with a program. */
 #include "tests/harness.h"
+#include "tcp/recv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -74,6 +75,69 @@ static void a_low_water_mark_holds_readiness(void **state)
 	p.seq += 99;
 	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 1 });
 	assert_true(ep_ready(h->stack, id) & EP_READABLE);
+	harness_host_free(h);
+}
+
+/* A mark is at most half of the buffer; and a window that is used up makes readable whatever the mark. */
+static void a_low_water_mark_never_stands_in_the_way(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id;
+	int64_t low;
+
+	(void)state;
+	id = harness_accepted(h, &p, 1460);
+	assert_int_equal(ep_set(h->stack, id, EP_RECEIVE_BUFFER, 200000), 0);
+	assert_int_equal(ep_set(h->stack, id, EP_RECEIVE_LOW, INT32_MAX), 0);
+	assert_int_equal(ep_get(h->stack, id, EP_RECEIVE_LOW, &low), 0);
+	assert_int_equal(low, 100000);
+	assert_int_equal(ep_set(h->stack, id, EP_WINDOW_CLAMP, 3000), 0);
+	while (recv_window_open(harness_conn(h, id)) > 1460 + 1400) {
+		assert_false(ep_ready(h->stack, id) & EP_READABLE);
+		assert_int_equal(ep_readable_from(h->stack, id), 100000);
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 1400 });
+		p.seq += 1400;
+	}
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 1400 });
+	assert_true(ep_ready(h->stack, id) & EP_READABLE);
+	assert_int_equal(ep_readable_from(h->stack, id), 1);
+	harness_host_free(h);
+}
+
+static void a_low_water_mark_widens_the_window(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	ep_id id = harness_accepted(h, &p, 1460);
+	struct tcp_conn *c = harness_conn(h, id);
+
+	(void)state;
+	assert_true(c->rcv_limit < 1000000);
+	assert_int_equal(ep_set(h->stack, id, EP_RECEIVE_LOW, 1000000), 0);
+	assert_int_equal(c->rcv_limit, 2000000);
+	harness_host_free(h);
+}
+
+/* SO_SNDBUF is about sending: the window still begins small, and grows. */
+static void a_send_buffer_leaves_the_receive_buffer_alone(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { 0 };
+	const uint32_t initial = h->stack->config.tcp.receive_buffer_initial;
+	ep_id id, l;
+
+	(void)state;
+	l = harness_listen(h, OUR_PORT, 4);
+	assert_int_equal(ep_set(h->stack, l, EP_SEND_BUFFER, 50000), 0);
+	p = (struct harness_peer){ .seq = 1000, .port = 5000, .window = 100 };
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_SYN, .has = SEG_HAS_MSS, .mss = 1460 });
+	p.ack = harness_expect(h, SEG_SYN | SEG_ACK).seq + 1;
+	p.seq++;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK });
+	assert_int_equal(ep_accept(h->stack, l, &id, NULL), 0);
+	assert_int_equal(harness_conn(h, id)->rcv_limit, initial);
+	assert_false(harness_conn(h, id)->ep->receive_fixed);
 	harness_host_free(h);
 }
 
@@ -299,6 +363,9 @@ int main(void)
 		cmocka_unit_test(calls_in_the_wrong_state),
 		cmocka_unit_test(readiness_follows_the_connection),
 		cmocka_unit_test(a_low_water_mark_holds_readiness),
+		cmocka_unit_test(a_low_water_mark_never_stands_in_the_way),
+		cmocka_unit_test(a_low_water_mark_widens_the_window),
+		cmocka_unit_test(a_send_buffer_leaves_the_receive_buffer_alone),
 		cmocka_unit_test(options_are_kept_and_inherited),
 		cmocka_unit_test(notsent_lowat_holds_writability),
 		cmocka_unit_test(a_shared_ring_is_read_and_written),
