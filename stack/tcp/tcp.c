@@ -263,8 +263,9 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) + pool_bytes(&t->mtu_searches) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) +
-	       pool_bytes(&t->time_waits);
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) +
+	       pool_bytes(&t->mtu_searches) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->deliveries) +
+	       pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) + pool_bytes(&t->time_waits);
 }
 
 /* Half-open connections first, then TIME-WAIT. */

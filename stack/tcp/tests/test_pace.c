@@ -162,6 +162,21 @@ static void another_algorithm_may_take_over_at_any_time(void **state)
 	harness_host_free(h);
 }
 
+static void what_paces_is_counted_as_memory(void **state)
+{
+	struct harness_peer p = { 0 };
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	ep_id id = harness_accepted(h, &p, MSS);
+	struct stack_memory before, after;
+
+	(void)state;
+	stack_memory(h->stack, &before);
+	assert_int_equal(ep_set(h->stack, id, EP_MAX_PACING_RATE, 1000000), 0);
+	stack_memory(h->stack, &after);
+	assert_in_range(after.pools - before.pools, sizeof(struct delivery), sizeof(struct delivery) + 16);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -170,6 +185,7 @@ int main(void)
 		cmocka_unit_test(a_limit_caps_bbr_too),
 		cmocka_unit_test(a_burst_is_a_millisecond_of_the_rate),
 		cmocka_unit_test(another_algorithm_may_take_over_at_any_time),
+		cmocka_unit_test(what_paces_is_counted_as_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
