@@ -243,24 +243,32 @@ static void count_data(struct family *f, int64_t by)
 		count(f->server, &f->common->lent, by);
 }
 
+/* What rings that have memory leave of a quota to those without: streams that are idle keep what they grew to, and a new one could not
+ * even begin. */
+static uint64_t less_reserve(uint64_t quota, bool grows)
+{
+	return grows ? quota - quota / 4 : quota;
+}
+
 /* How much this core may have lent at most, after what the others have. */
-static uint64_t data_most(const struct family *f)
+static uint64_t data_most(const struct family *f, bool grows)
 {
 	const struct server_quota *quota = &f->server->config.quota;
 	uint64_t own = f->extents.lent, all = f->server->cores_n > 1 ? atomic_load(&f->common->lent) : own;
-	uint64_t left = quota->data > all ? quota->data - all : 0, used, of_user;
+	uint64_t most = less_reserve(quota->data, grows), left = most > all ? most - all : 0, used, of_user;
 
 	if (f->user->uid != 0) {
 		used = atomic_load_explicit(&f->user->data, memory_order_relaxed);
-		of_user = quota->data_per_uid > used ? quota->data_per_uid - used : 0;
+		most = less_reserve(quota->data_per_uid, grows);
+		of_user = most > used ? most - used : 0;
 		left = left < of_user ? left : of_user;
 	}
 	return own + left;
 }
 
-static uint8_t *lend(struct family *f, uint32_t want, uint32_t *size)
+static uint8_t *lend(struct family *f, uint32_t want, bool grows, uint32_t *size)
 {
-	uint8_t *base = extents_lend_or_null(&f->extents, want, data_most(f), size);
+	uint8_t *base = extents_lend_or_null(&f->extents, want, data_most(f, grows), size);
 
 	if (base)
 		count_data(f, *size);
@@ -414,7 +422,7 @@ int line_listen(struct family *f, uint32_t line)
 
 	if (l->backlog)
 		return 0;
-	l->backlog = lend(f, EXTENT_MIN, &size);
+	l->backlog = lend(f, EXTENT_MIN, false, &size);
 	if (!l->backlog)
 		return -ENOBUFS;
 	l->backlog_head = 0;
@@ -439,7 +447,7 @@ bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint
 	(void)ep;
 	if (!find(host->server, owner, &f, &line))
 		return false;
-	extent->base = lend(f, want, &extent->size);
+	extent->base = lend(f, want, have > 0, &extent->size);
 	if (!extent->base)
 		return false;
 	/* Less than was asked for (quota, or the largest there is) may be no more than there is: a program that sees it published moves to

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The memory of streams where it is short, and where there is much: what programs see of it is what the stack uses. */
+#include "world.h"
+
+#define STREAMS 3
+#define PIECE 40000u
+
+static struct world world;
+static struct client *c;
+
+struct stream {
+	uint32_t near, far;
+	uint32_t sent, got;  /* bytes so far */
+};
+
+static uint8_t byte_at(unsigned stream, uint32_t at)
+{
+	return (uint8_t)(at * 31 + (at >> 8) * 7 + stream * 101);
+}
+
+static void begin(uint64_t quota)
+{
+	struct server_config config;
+
+	server_config_init(&config);
+	config.quota.data = quota;
+	world_open(&world, &config, NULL);
+	c = world_join(&world, 0);
+}
+
+static void end(void)
+{
+	struct server_stats stats;
+
+	client_detach(c);
+	world_settle(&world);
+	server_stats(world.server, &stats);
+	assert_int_equal(stats.violations, 0);
+	assert_int_equal(stats.data_lent, 0);
+	world_close(&world);
+}
+
+/* Sends what fits of a piece. */
+static void send_some(struct stream *s, unsigned number, uint32_t n)
+{
+	static uint8_t out[PIECE];
+	ssize_t rc;
+
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = byte_at(number, s->sent + i);
+	rc = send_text(c, s->near, out, n);
+	assert_true(rc > 0 || rc == -EAGAIN);
+	s->sent += rc > 0 ? (uint32_t)rc : 0;
+}
+
+/* Reads all that is there; every byte is the stream's own. */
+static void read_some(struct stream *s, unsigned number)
+{
+	static uint8_t in[PIECE];
+	struct iovec v = { .iov_base = in, .iov_len = sizeof(in) };
+	ssize_t rc;
+
+	while ((rc = client_recv(c, s->far, &v, 1, 0)) > 0) {
+		for (ssize_t i = 0; i < rc; i++)
+			assert_int_equal(in[i], byte_at(number, s->got + (uint32_t)i));
+		s->got += (uint32_t)rc;
+	}
+	assert_int_equal(rc, -EAGAIN);
+}
+
+static uint32_t unfinished(const struct stream *streams, uint32_t total)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < STREAMS; i++)
+		n += streams[i].got < total;
+	return n;
+}
+
+static void transfer(struct stream *streams, uint32_t total)
+{
+	nsec until = client_now() + 20 * NSEC_PER_SEC;
+
+	while (unfinished(streams, total) > 0) {
+		assert_true(client_now() < until);
+		for (unsigned i = 0; i < STREAMS; i++) {
+			uint32_t left = total - streams[i].sent;
+
+			if (left)
+				send_some(&streams[i], i, left < PIECE ? left : PIECE);
+		}
+		world_turn(&world);
+		for (unsigned i = 0; i < STREAMS; i++)
+			read_some(&streams[i], i);
+		world_turn(&world);
+	}
+}
+
+static void transfer_within(uint64_t quota, uint32_t total)
+{
+	struct stream streams[STREAMS] = { { 0 } };
+	uint32_t listener;
+
+	begin(quota);
+	listener = listen_at(c, 80, 16);
+	for (unsigned i = 0; i < STREAMS; i++) {
+		streams[i].near = connect_to(c, 80);
+		streams[i].far = accept_from(c, listener);
+	}
+	transfer(streams, total);
+	for (unsigned i = 0; i < STREAMS; i++) {
+		client_close(c, streams[i].near);
+		client_close(c, streams[i].far);
+	}
+	client_close(c, listener);
+	end();
+}
+
+/* With each quota another ring is the one for which less is left than it asks for: as much as it has, or no more. */
+static void a_quota_that_is_nearly_used_up_keeps_streams_apart(void **state)
+{
+	uint64_t least = (1 + 3 * STREAMS) * (UINT64_C(16) << 10);  /* the listener's, and for each stream what it begins with */
+
+	(void)state;
+	for (uint64_t quota = least; quota <= least + (UINT64_C(160) << 10); quota += UINT64_C(16) << 10)
+		transfer_within(quota, 120000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_quota_that_is_nearly_used_up_keeps_streams_apart),
+	};
+
+	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
