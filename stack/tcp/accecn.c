@@ -111,11 +111,15 @@ static uint32_t forward(uint32_t *counter, uint32_t value)
 
 int64_t accecn_take_option(struct ecn *e, const struct tcp_segment *s)
 {
-	unsigned first = s->accecn_e1_first ? ECN_E1B : ECN_E0B, last = s->accecn_e1_first ? ECN_E0B : ECN_E1B;
+	unsigned first = ECN_E0B, last = ECN_E1B;
 	int64_t more = -1;
 
 	if (e->option_bad || !(s->has & SEG_HAS_ACCECN))
 		return -1;
+	if (s->accecn_e1_first) {
+		first = ECN_E1B;
+		last = ECN_E0B;
+	}
 	/* 3.2.3.2.4: somebody on the way writes zeros. */
 	if (!e->option_seen && s->accecn_fields > 0 && s->accecn[0] == 0) {
 		e->option_bad = true;
