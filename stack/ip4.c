@@ -181,25 +181,21 @@ static uint16_t next_id(struct stack *s, const struct ip_send *send)
 
 static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)
 {
-	struct ip4_header *ip;
+	uint32_t words[IP4_HEADER / 4];
 
 	CHECK(pkt_headroom(p) >= IP4_HEADER && p->len + IP4_HEADER <= UINT16_MAX);
 	p->data -= IP4_HEADER;
 	p->len += IP4_HEADER;
 	p->csum_start += IP4_HEADER;
 	p->header_len += IP4_HEADER;
-	ip = (struct ip4_header *)p->data;
-	ip->version_ihl = 0x45;
-	ip->tos = send->tos;
-	ip->total_length = be16((uint16_t)p->len);
-	ip->id = be16(id);
-	ip->fragment = be16(fragment);
-	ip->ttl = send->ttl ? send->ttl : 1;  /* RFC 1122 3.2.1.7: never 0 */
-	ip->protocol = send->protocol;
-	ip->checksum = 0;
-	ip->source = ipaddr_ip4(&send->path->source);
-	ip->destination = ipaddr_ip4(&send->path->destination);
-	ip->checksum = csum_finish(csum_words(ip, IP4_HEADER / 4));
+	/* In words: a sum that reads back what was just written in smaller pieces has to wait until that is in the cache. */
+	words[0] = be32(UINT32_C(0x45) << 24 | (uint32_t)send->tos << 16 | p->len);
+	words[1] = be32((uint32_t)id << 16 | fragment);
+	words[2] = be32((send->ttl ? send->ttl : 1u) << 24 | (uint32_t)send->protocol << 16);  /* RFC 1122 3.2.1.7: never 0 */
+	words[3] = ipaddr_ip4(&send->path->source);
+	words[4] = ipaddr_ip4(&send->path->destination);
+	words[2] |= be32(be16(csum_finish((uint64_t)words[0] + words[1] + words[2] + words[3] + words[4])));
+	memcpy(p->data, words, sizeof(words));
 }
 
 /* A packet with its IP header, to the link: finds the MAC. */

@@ -35,12 +35,13 @@ static inline uint64_t csum_words(const void *bytes, unsigned words)
 /* The 16-bit ones'-complement sum, in memory order. */
 static inline uint16_t csum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffffffffu) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t upper;
+
+	/* Both halves added to both: the carry of the lower ends up in the upper one, where it belongs. */
+	sum += sum << 32 | sum >> 32;
+	upper = (uint32_t)(sum >> 32);
+	upper += upper << 16 | upper >> 16;
+	return (uint16_t)(upper >> 16);
 }
 
 /* The field to store (memory order). A sum over data that includes a right checksum gives 0. */

@@ -35,7 +35,7 @@ static void finish_checksum(struct pkt *p, const struct path *path, uint32_t hea
 		p->csum_offset = CHECKSUM_OFFSET;
 		return;
 	}
-	put_checksum(p->data, csum_finish(csum_add(sum, p->data, header) + payload_sum));
+	put_checksum(p->data, csum_finish(csum_join(sum + csum_words(p->data, header / 4), payload_sum)));
 }
 
 static bool link_sums(const struct stack *s, const struct path *path)

@@ -301,11 +301,11 @@ uint32_t segment_write(const struct tcp_segment *s, uint8_t *to)
 	uint32_t header = segment_header_len(s);
 	uint8_t *p = to;
 
-	p = put16(put16(p, s->source), s->destination);
+	/* In words: the checksum reads them in a moment, and would wait for what was written in smaller pieces. */
+	p = put32(p, (uint32_t)s->source << 16 | s->destination);
 	p = put32(put32(p, s->seq), s->flags & SEG_ACK ? s->ack : 0);
-	p = put8(put8(p, (uint8_t)(header / 4 << 4 | s->ae)), s->flags);
-	p = put16(p, s->window);
-	p = put16(put16(p, 0), s->flags & SEG_URG ? s->urgent : 0);
+	p = put32(p, (header / 4 << 4 | s->ae) << 24 | (uint32_t)s->flags << 16 | s->window);
+	p = put32(p, s->flags & SEG_URG ? s->urgent : 0);
 	p = s->flags & SEG_SYN ? write_syn_options(s, p) : write_options(s, p);
 	if (s->has & SEG_HAS_ACCECN)
 		write_accecn(s, p);
