@@ -108,6 +108,7 @@ struct stack {
 	struct siphash_key port_key;   /* keys the choice of ports (RFC 6056) and IP IDs */
 	struct flow **flows;
 	uint32_t flow_mask, flow_count;
+	struct flow *recent_flow;      /* the one found last for a packet, while it is in the table; or NULL */
 	struct port *ports[2];         /* [0] streams, [1] datagrams; 65,536 each, touched when used */
 	uint16_t port_counters[256];   /* RFC 6056 3.3.4 */
 

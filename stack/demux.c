@@ -36,6 +36,18 @@ struct flow *flow_find(const struct stack *s, const struct flow_key *k)
 	return NULL;
 }
 
+struct flow *flow_find_received(struct stack *s, const struct flow_key *k)
+{
+	struct flow *f = s->recent_flow;
+
+	if (f && same_key(&f->key, k))
+		return f;
+	f = flow_find(s, k);
+	if (f)
+		s->recent_flow = f;
+	return f;
+}
+
 void flow_insert(struct stack *s, struct flow *f)
 {
 	struct flow **bucket;
@@ -61,8 +73,15 @@ static struct flow **place_of(struct stack *s, const struct flow *f)
 	return at;
 }
 
+static void forget_recent(struct stack *s, const struct flow *f)
+{
+	if (s->recent_flow == f)
+		s->recent_flow = NULL;
+}
+
 void flow_remove(struct stack *s, struct flow *f)
 {
+	forget_recent(s, f);
 	*place_of(s, f) = f->chain;
 	f->chain = NULL;
 	s->flow_count--;
@@ -78,6 +97,7 @@ void flow_replace(struct stack *s, struct flow *f, struct flow *by)
 	by->pinned = f->pinned;
 	by->chain = f->chain;
 	*place_of(s, f) = by;
+	forget_recent(s, f);
 	f->chain = NULL;
 }
 
@@ -101,6 +121,7 @@ void flows_free(struct stack *s)
 const char *flows_check(const struct stack *s)
 {
 	uint32_t flows = 0, pins = 0;
+	bool recent = !s->recent_flow;
 
 	for (uint32_t i = 0; i <= s->flow_mask; i++) {
 		for (const struct flow *f = s->flows[i]; f; f = f->chain) {
@@ -113,9 +134,12 @@ const char *flows_check(const struct stack *s)
 			if (f->pinned && !steer_tcp_pinned(s->config.steer, f->key.local_port))
 				return "flow table: a port is not pinned that should be";
 			flows++;
+			recent |= f == s->recent_flow;
 			pins += f->pinned;
 		}
 	}
+	if (!recent)
+		return "flow table: the flow found last is not in it";
 	for (uint32_t i = 0; s->config.steer && i < 65536; i++)
 		pins -= s->ports[0][i].pins;
 	if (pins)

@@ -59,7 +59,7 @@ static void receive(struct stack *s, struct tcp_segment *seg, const struct ip_re
 		.local_port = seg->destination,
 		.remote_port = seg->source,
 	};
-	struct flow *f = flow_find(s, &key);
+	struct flow *f = flow_find_received(s, &key);
 	uint32_t isn = 0;
 
 	if (!f) {
