@@ -77,6 +77,10 @@ void bytering_write_at(struct bytering *r, uint32_t index, const void *bytes, ui
 	const uint8_t *from = bytes;
 
 	CHECK(index - r->tail + n <= bytering_capacity(r) || n == 0);
+	if (n && r->next.size == 0 && n <= r->current.size - (index & (r->current.size - 1))) {
+		memcpy(r->current.base + (index & (r->current.size - 1)), from, n);  /* as nearly always */
+		return;
+	}
 	while (n) {
 		uint32_t run = n;
 		uint8_t *to = run_at(r, index, &run);

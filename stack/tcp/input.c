@@ -231,6 +231,29 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 	return conn_fin_acked(c) ? fin_acked(c) : NEXT;
 }
 
+/* An acknowledgment of numbers that were sent, the last one again perhaps, and what comes with it. */
+static enum verdict take_ack(struct tcp_conn *c, struct arrival *a)
+{
+	const struct tcp_segment *s = a->s;
+	struct flight_news news;
+
+	recovery_take(c, s, &news);
+	if (c->ecn)
+		ecn_take_feedback(c, s, news.acked + news.sacked);
+	if (seq_gt(s->ack, c->snd_una))
+		return new_ack(c, a, &news);
+	if (!c->sack_on && is_duplicate_ack(c, a))
+		recovery_duplicate(c);
+	else if (c->sack_on && (news.sacked > 0 || news.dsack))
+		recovery_ack(c, s, &news, 0, 0);
+	else if (c->sack_on)
+		rack_nothing_new(c, s);
+	if (c->ecn)
+		ecn_respond(c);
+	take_window(c, a);
+	return NEXT;
+}
+
 static enum verdict enter_established(struct tcp_conn *c, struct arrival *a)
 {
 	if (!seq_lt(c->snd_una, a->s->ack) || seq_gt(a->s->ack, c->snd_max)) {
@@ -245,7 +268,6 @@ static enum verdict enter_established(struct tcp_conn *c, struct arrival *a)
 static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 {
 	const struct tcp_segment *s = a->s;
-	struct flight_news news;
 
 	if (!(s->flags & SEG_ACK)) {
 		a->why = DROP_TCP_NO_ACK;
@@ -265,19 +287,9 @@ static enum verdict check_ack(struct tcp_conn *c, struct arrival *a)
 		return CHALLENGE;
 	c->last_acked = c->stack->now;
 	c->probes = 0;
-	recovery_take(c, s, &news);
-	if (c->ecn)
-		ecn_take_feedback(c, s, news.acked + news.sacked);
-	if (seq_gt(s->ack, c->snd_una))
-		return new_ack(c, a, &news);
-	if (!c->sack_on && is_duplicate_ack(c, a))
-		recovery_duplicate(c);
-	else if (c->sack_on && (news.sacked > 0 || news.dsack))
-		recovery_ack(c, s, &news, 0, 0);
-	else if (c->sack_on)
-		rack_nothing_new(c, s);
-	if (c->ecn)
-		ecn_respond(c);
+	if (s->ack != c->snd_una || s->sack_count > 0 || c->probe_out || !c->sack_on || c->ecn)
+		return take_ack(c, a);
+	/* Nothing is acknowledged, as by all segments but the first of a turn in a stream that comes. */
 	take_window(c, a);
 	return NEXT;
 }
@@ -392,7 +404,8 @@ void input_segment(struct tcp_conn *c, struct tcp_segment *s, const struct ip_re
 {
 	struct stack *stack = c->stack;
 	struct arrival a = { .s = s, .len = s->len, .urgent = s->seq + s->urgent - 1 };
-	enum verdict v;
+	enum verdict v = NEXT;
+	bool more = true;
 
 	c->last_received = stack->now;
 	c->segments_received += s->segments;
@@ -400,11 +413,10 @@ void input_segment(struct tcp_conn *c, struct tcp_segment *s, const struct ip_re
 		timers_keepalive_changed(c); /* the peer lives: the idle time begins anew (MUST-26) */
 	if (c->socket.state == TCP_SYN_SENT) {
 		v = active_open_input(c, s, &a.why);
-		if (v == NEXT && c->socket.state == TCP_ESTABLISHED && (s->len > 0 || s->flags & SEG_FIN))
-			v = steps(c, &a);
-	} else {
-		v = steps(c, &a);
+		more = v == NEXT && c->socket.state == TCP_ESTABLISHED && (s->len > 0 || s->flags & SEG_FIN);
 	}
+	if (more)
+		v = steps(c, &a);
 	switch (v) {
 	case NEXT:
 		if (a.answer) {

@@ -89,15 +89,15 @@ static void autotune(struct tcp_conn *c, const struct tcp_segment *s)
 
 /* Memory for [rcv_nxt, rcv_nxt + n): true if there is, or could be lent. The first is small, the next holds the
  * whole window: a peer may fill it before the program has read what would let us switch again. */
-static bool make_room(struct tcp_conn *c, uint32_t n)
+static bool lend_room(struct tcp_conn *c, uint32_t n)
 {
 	struct bytering *r = &c->ep->receive;
-	uint32_t window = power_of_two(c->rcv_limit), want = power_of_two(bytering_used(r) + n);
+	uint32_t window, want;
 
-	if (bytering_room(r) >= n)
-		return true;
 	if (r->next.size != 0)
 		return false;
+	window = power_of_two(c->rcv_limit);
+	want = power_of_two(bytering_used(r) + n);
 	if (r->current.size != 0 || want > TCP_RECEIVE_FIRST_EXTENT)
 		want = want > window ? want : window;
 	else
@@ -105,6 +105,11 @@ static bool make_room(struct tcp_conn *c, uint32_t n)
 	ep_lend(c->stack, c->ep, EP_RECEIVE, want);
 	c->receive_short = bytering_capacity(r) < want;
 	return bytering_room(r) >= n;
+}
+
+static bool make_room(struct tcp_conn *c, uint32_t n)
+{
+	return bytering_room(&c->ep->receive) >= n || lend_room(c, n);
 }
 
 /* The urgent byte, once it is in order, is kept apart for MSG_OOB (RFC 6093 3.1). */
