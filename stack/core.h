@@ -191,7 +191,7 @@ struct endpoint *port_lookup(struct stack *, enum ep_type, const struct flow_key
 /* demux.c */
 struct flow *flow_find(const struct stack *, const struct flow_key *);
 /* The same for a packet that came: those of one flow come in runs, so the one found last is looked at first. */
-struct flow *flow_find_received(struct stack *, const struct flow_key *);
+struct flow *flow_find_received(struct stack *, const struct ip_received *, uint16_t local_port, uint16_t remote_port);
 void flow_insert(struct stack *, struct flow *);   /* key must not be there yet */
 void flow_remove(struct stack *, struct flow *);
 /* `by` (kind is set) takes the place of one in the table, its key and its pin: nobody sees the port unpinned in between. */

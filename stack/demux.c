@@ -36,13 +36,16 @@ struct flow *flow_find(const struct stack *s, const struct flow_key *k)
 	return NULL;
 }
 
-struct flow *flow_find_received(struct stack *s, const struct flow_key *k)
+struct flow *flow_find_received(struct stack *s, const struct ip_received *ip, uint16_t local_port, uint16_t remote_port)
 {
 	struct flow *f = s->recent_flow;
+	struct flow_key k;
 
-	if (f && same_key(&f->key, k))
+	if (f && f->key.local_port == local_port && f->key.remote_port == remote_port && ipaddr_equal(&f->key.remote, &ip->source) &&
+	    ipaddr_equal(&f->key.local, &ip->destination))
 		return f;
-	f = flow_find(s, k);
+	k = (struct flow_key){ .local = ip->destination, .remote = ip->source, .local_port = local_port, .remote_port = remote_port };
+	f = flow_find(s, &k);
 	if (f)
 		s->recent_flow = f;
 	return f;

@@ -181,21 +181,23 @@ static uint16_t next_id(struct stack *s, const struct ip_send *send)
 
 static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)
 {
-	uint32_t words[IP4_HEADER / 4];
+	uint32_t lengths, fragments, kind, source = ipaddr_ip4(&send->path->source), destination = ipaddr_ip4(&send->path->destination);
 
 	CHECK(pkt_headroom(p) >= IP4_HEADER && p->len + IP4_HEADER <= UINT16_MAX);
 	p->data -= IP4_HEADER;
 	p->len += IP4_HEADER;
 	p->csum_start += IP4_HEADER;
 	p->header_len += IP4_HEADER;
-	/* In words: a sum that reads back what was just written in smaller pieces has to wait until that is in the cache. */
-	words[0] = be32(UINT32_C(0x45) << 24 | (uint32_t)send->tos << 16 | p->len);
-	words[1] = be32((uint32_t)id << 16 | fragment);
-	words[2] = be32((send->ttl ? send->ttl : 1u) << 24 | (uint32_t)send->protocol << 16);  /* RFC 1122 3.2.1.7: never 0 */
-	words[3] = ipaddr_ip4(&send->path->source);
-	words[4] = ipaddr_ip4(&send->path->destination);
-	words[2] |= be32(be16(csum_finish((uint64_t)words[0] + words[1] + words[2] + words[3] + words[4])));
-	memcpy(p->data, words, sizeof(words));
+	/* In words that are still at hand: a sum that reads back what was just written in pieces has to wait until that is in the cache. */
+	lengths = be32(UINT32_C(0x45) << 24 | (uint32_t)send->tos << 16 | p->len);
+	fragments = be32((uint32_t)id << 16 | fragment);
+	kind = be32((send->ttl ? send->ttl : 1u) << 24 | (uint32_t)send->protocol << 16);  /* RFC 1122 3.2.1.7: never 0 */
+	kind |= be32(be16(csum_finish((uint64_t)lengths + fragments + kind + source + destination)));
+	memcpy(p->data, &lengths, 4);
+	memcpy(p->data + 4, &fragments, 4);
+	memcpy(p->data + 8, &kind, 4);
+	memcpy(p->data + 12, &source, 4);
+	memcpy(p->data + 16, &destination, 4);
 }
 
 /* A packet with its IP header, to the link: finds the MAC. */
@@ -208,8 +210,6 @@ static int transmit(struct stack *s, struct interface *i, struct pkt *p, const s
 		interface_transmit(s, i, p);
 		return 0;
 	}
-	if (neighbour_send_recent(s, i, next_hop, p))
-		return 0;
 	if (ip4_is_multicast(next_hop)) {
 		eth_multicast_mac(next_hop, mac);
 		eth_send(s, i, p, mac, ETH_TYPE_IP4);
@@ -287,5 +287,7 @@ int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
 	CHECK(!p->gso_size || (i->link->flags & LINK_TSO));
 	push_header(p, send, send->dont_fragment ? 0 : next_id(s, send), send->dont_fragment ? IP4_DF : 0);
 	count(s, COUNT_IP_SENT);
+	if (neighbour_send_recent(s, i, ipaddr_ip4(&send->path->next_hop), p))
+		return 0;
 	return transmit(s, i, p, send->path);
 }

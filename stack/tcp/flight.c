@@ -45,6 +45,13 @@ static void extend(struct tcp_conn *c, struct record *r, uint32_t end)
 	struct flight *f = c->flight;
 	uint32_t n = end - r->end;
 
+	if (record_in_flight(r) && r->sent_at == c->stack->now && f->by_time.prev == &r->by_time) {
+		/* As nearly always: it is the newest there is, and stays it. */
+		r->end = end;
+		f->in_flight += n;
+		mark(c, r, n);
+		return;
+	}
 	record_leave(f, r);
 	r->end = end;
 	record_enter(f, r, r->again ? RECORD_RESENT : RECORD_SENT);

@@ -138,16 +138,17 @@ static bool emit(struct tcp_conn *c, struct tcp_segment *seg, uint32_t index, ui
 	struct output_route route = route_of(c);
 	struct pkt *p = pkt_borrow(c->stack, &c->path);
 	bool partial = link_sums(c->stack, &c->path);
-	uint32_t header = segment_header_len(seg);
+	uint32_t header;
 	uint64_t sum = 0;
 
 	if (!p)
 		return false;
+	CHECK(pkt_tailroom(p) >= SEGMENT_HEADER_MAX);
+	header = segment_write(seg, p->data);
 	if (pkt_tailroom(p) < header + len) {
 		pkt_drop(c->stack, p, DROP_IP_TOO_LONG);
 		return false;
 	}
-	segment_write(seg, p->data);
 	if (partial)
 		bytering_read_at(&c->ep->send, index, p->data + header, len);
 	else
@@ -192,7 +193,7 @@ bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 	if (c->ecn)
 		ecn_sent(c, &seg);
 	if (len > 0)
-		c->data_sent += (len + c->snd_mss - 1) / c->snd_mss;
+		c->data_sent += len <= c->snd_mss ? 1 : (len + c->snd_mss - 1) / c->snd_mss;
 	c->last_sent = c->stack->now;
 	ack_went_out(c);
 	return true;

@@ -117,7 +117,7 @@ static enum decision decide(const struct tcp_conn *c, bool super, bool more, str
 	longest = super && mss < SUPER_FRAME ? SUPER_FRAME : mss;
 	if (n > longest)
 		n = longest;
-	if (n % mss != 0) {
+	if (n != mss && n % mss != 0) {
 		bool all = n == queued;
 
 		if (n > mss && decide_small(c, n % mss, all, true) == SEND_HELD)
@@ -162,7 +162,7 @@ static bool send_planned(struct tcp_conn *c, const struct plan *p)
 
 	if (!output_data(c, seq, p->len, p->flags))
 		return false;
-	if (p->len % c->snd_mss != 0)
+	if (p->len != c->snd_mss && p->len % c->snd_mss != 0)
 		c->snd_small = seq + p->len;
 	sent_segment(c, seq, end);
 	c->snd_nxt = end;

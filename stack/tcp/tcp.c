@@ -38,10 +38,15 @@ static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
 }
 
 /* No connection: a listener, or a reset (RFC 9293 3.10.7.1). */
-static void receive_unknown(struct stack *s, const struct flow_key *key, struct tcp_segment *seg,
-	const struct ip_received *ip, uint32_t isn)
+static void receive_unknown(struct stack *s, struct tcp_segment *seg, const struct ip_received *ip, uint32_t isn)
 {
-	struct endpoint *listener = port_lookup(s, EP_STREAM, key);
+	const struct flow_key key = {
+		.local = ip->destination,
+		.remote = ip->source,
+		.local_port = seg->destination,
+		.remote_port = seg->source,
+	};
+	struct endpoint *listener = port_lookup(s, EP_STREAM, &key);
 
 	if (listener) {
 		listen_input(s, listener, seg, ip, isn);
@@ -53,17 +58,11 @@ static void receive_unknown(struct stack *s, const struct flow_key *key, struct 
 
 static void receive(struct stack *s, struct tcp_segment *seg, const struct ip_received *ip)
 {
-	struct flow_key key = {
-		.local = ip->destination,
-		.remote = ip->source,
-		.local_port = seg->destination,
-		.remote_port = seg->source,
-	};
-	struct flow *f = flow_find_received(s, &key);
+	struct flow *f = flow_find_received(s, ip, seg->destination, seg->source);
 	uint32_t isn = 0;
 
 	if (!f) {
-		receive_unknown(s, &key, seg, ip, 0);
+		receive_unknown(s, seg, ip, 0);
 		return;
 	}
 	switch (f->kind) {
@@ -75,7 +74,7 @@ static void receive(struct stack *s, struct tcp_segment *seg, const struct ip_re
 		break;
 	case FLOW_TIME_WAIT:
 		if (close_time_wait_input(s, f, seg, ip, &isn))
-			receive_unknown(s, &key, seg, ip, isn);
+			receive_unknown(s, seg, ip, isn);
 		break;
 	}
 }
