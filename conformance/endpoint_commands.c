@@ -263,6 +263,25 @@ static int64_t run_take_error(struct server *s, const struct request *r)
 	return handle(s, r, &ep) ? ep_take_error(s->stack, ep) : COMMAND_REFUSED;
 }
 
+static int64_t run_take_queued(struct server *s, const struct request *r)
+{
+	ep_id ep;
+	uint8_t quote[EP_QUOTE_MOST];
+	struct ep_queued_error e;
+	if (!handle(s, r, &ep))
+		return COMMAND_REFUSED;
+	int result = ep_take_queued_error(s->stack, ep, &e, quote);
+	if (result < 0)
+		return result;
+	reply_format(&s->reply, ",\"errno\":%d,\"origin\":%u,\"type\":%u,\"code\":%u,\"info\":%u,\"ttl\":%u,\"tos\":%u,\"interface\":%u",
+		e.error, e.origin, e.type, e.code, e.info, e.ttl, e.tos, e.interface);
+	reply_name(s, "offender", &(struct ep_name){ e.offender, 0 });
+	reply_name(s, "to", &e.destination);
+	reply_format(&s->reply, ",\"data\":");
+	reply_hex(&s->reply, quote, e.quoted);
+	return result;
+}
+
 /* urgent_send EP BYTE */
 static int64_t run_urgent_send(struct server *s, const struct request *r)
 {
@@ -376,6 +395,7 @@ const struct command endpoint_commands[] = {
 	{ "peer", 1, 1, true, run_peer },
 	{ "ready", 1, 1, true, run_ready },
 	{ "take_error", 1, 1, true, run_take_error },
+	{ "take_queued", 1, 1, true, run_take_queued },
 	{ "urgent_send", 2, 2, true, run_urgent_send },
 	{ "urgent_take", 1, 1, true, run_urgent_take },
 	{ "at_mark", 1, 1, true, run_at_mark },

@@ -24,7 +24,7 @@ HOST_MAC, HOST = '02:00:00:00:00:02', '192.0.2.2'
 ROUTER_MAC, ROUTER = '02:00:00:00:00:fe', '192.0.2.254'
 REMOTE = '198.51.100.7'
 
-READABLE, WRITABLE, READ_CLOSED, HANGUP, ERROR, URGENT, CONNECTED, RELEASED = (1 << i for i in range(8))
+READABLE, WRITABLE, READ_CLOSED, HANGUP, ERROR, URGENT, CONNECTED, RELEASED, QUEUED = (1 << i for i in range(9))
 SHUT_READ, SHUT_WRITE, SHUT_BOTH = 1, 2, 3
 
 OPTIONS = {name: i + 1 for i, name in enumerate(
@@ -149,6 +149,11 @@ class Socket:
 
     def take_error(self):
         return self.call('take_error')['result']
+
+    def take_queued(self):
+        """The oldest of the error queue; None: there is none."""
+        reply = self.call('take_queued')
+        return None if reply['result'] == -errno.EAGAIN else reply
 
     def info(self):
         return self.checked('info')['info']

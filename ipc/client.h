@@ -98,6 +98,8 @@ int client_get(struct client *, uint32_t id, enum ep_option, int64_t *);        
 int client_info(struct client *, uint32_t id, struct ep_info *);                /* waits; .cc is invalid, cc_name is copied */
 int client_names(struct client *, uint32_t id, struct ep_name *local, struct ep_name *peer);  /* waits only if still opening */
 int client_take_error(struct client *, uint32_t id);                            /* positive errno or 0; clears */
+/* Of the error queue; waits, if there is something. quote: EP_QUOTE_MOST bytes. -EAGAIN: none. */
+int client_take_queued_error(struct client *, uint32_t id, struct ep_queued_error *, uint8_t *quote);
 uint32_t client_ready(struct client *, uint32_t id);                            /* EP_* that hold now; reads the line only */
 /* SO_RCVLOWAT of a stream. */
 static inline uint32_t client_receive_low(const struct sock_line *line)

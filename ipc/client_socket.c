@@ -261,6 +261,26 @@ int client_take_error(struct client *c, uint32_t id)
 	return atomic_exchange(&line->error, 0);
 }
 
+int client_take_queued_error(struct client *c, uint32_t id, struct ep_queued_error *e, uint8_t *quote)
+{
+	struct request q = { .op = REQ_TAKE_QUEUED, .line = id };
+	struct client_lane *l;
+	int rc;
+
+	if (!(atomic_load_explicit(&client_line(c, id)->state, memory_order_acquire) & LINE_ERRORS))
+		return -EAGAIN;
+	l = lane_enter(c, line_core(id));
+	rc = l ? lane_call(l, &q, NULL) : client_alive(c) ? -ENOBUFS : -ECONNRESET;
+	if (rc == 0) {
+		memcpy(e, l->words->scratch, sizeof(*e));
+		if (e->quoted > EP_QUOTE_MOST)
+			e->quoted = 0;
+		memcpy(quote, l->words->scratch + sizeof(*e), e->quoted);
+	}
+	lane_leave();
+	return rc;
+}
+
 /* ---- readiness ---- */
 
 static uint32_t ready_stream(struct sock_line *line, uint32_t state, bool readable)
@@ -317,6 +337,8 @@ uint32_t client_ready(struct client *c, uint32_t id)
 		ready |= EP_HANGUP;
 	if (state & LINE_URGENT)
 		ready |= EP_URGENT;
+	if (state & LINE_ERRORS)
+		ready |= EP_QUEUED;
 	if (atomic_load_explicit(&line->error, memory_order_relaxed))
 		ready |= EP_ERROR;
 	return ready;

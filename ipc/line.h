@@ -29,6 +29,7 @@ enum {
 	LINE_GROW_REFUSED = 1 << 12, /* the send ring is as large as it gets */
 	LINE_MARK = 1 << 13,         /* `urgent_index` is valid: a read ends there */
 	LINE_OOB_INLINE = 1 << 14,   /* ... and goes on with the urgent byte; else it skips it */
+	LINE_ERRORS = 1 << 15,       /* the error queue holds something (REQ_TAKE_QUEUED) */
 };
 
 /* Where the bytes of a ring lie: extent number epoch & 1 is the newest; it holds the indices from `from` on, the other

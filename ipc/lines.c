@@ -71,6 +71,13 @@ void line_limit(struct family *f, uint32_t line)
 		atomic_store_explicit(&shared->send_limit, most > INT32_MAX ? INT32_MAX : (uint32_t)most, memory_order_relaxed);
 }
 
+void line_errors(struct family *f, uint32_t line)
+{
+	bool some = ep_ready(stack_of(f), record(f, line)->ep) & EP_QUEUED;
+
+	line_set_state(f, line, some ? LINE_ERRORS : 0, some ? 0 : LINE_ERRORS);
+}
+
 void line_readable_from(struct family *f, uint32_t line)
 {
 	uint32_t from = ep_readable_from(stack_of(f), record(f, line)->ep);

@@ -25,6 +25,7 @@ enum request_op {
 	REQ_SET,            /* a = enum ep_option, value */
 	REQ_GET,            /* a = enum ep_option; reply: value */
 	REQ_INFO,           /* reply: struct ep_info in the lane's scratch area */
+	REQ_TAKE_QUEUED,    /* the oldest of the error queue; reply: struct ep_queued_error and its quote in the scratch area */
 	REQ_URGENT_SEND,    /* the byte that is written next is urgent */
 	REQ_URGENT_TAKE,    /* reply: value = byte */
 	REQ_AT_MARK,        /* reply: value */

@@ -124,6 +124,7 @@ static void publish_line(struct family *f, uint32_t line)
 		error = ep_take_error(f->host->stack, l->ep);
 		if (error)
 			line_set_error(f, line, error);
+		line_errors(f, line);
 	}
 	if (mask & EP_READ_CLOSED)
 		set |= LINE_READ_CLOSED;

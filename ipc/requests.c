@@ -273,6 +273,8 @@ static int do_set(struct session *s, const struct request *q, struct reply *a)
 		line_limit(s->family, q->line);
 		line_set_state(s->family, q->line, 0, LINE_GROW_REFUSED);
 	}
+	if (rc == 0 && q->a == EP_RECV_ERR)
+		line_errors(s->family, q->line);
 	if (rc == 0 && q->a == EP_RECEIVE_LOW)
 		line_low(s->family, q->line);
 	return rc;
@@ -377,6 +379,26 @@ static int info(struct lane *lane, const struct request *q)
 	return 0;
 }
 
+/* What SO_ERROR says goes with the error it came from (sock_dequeue_err_skb of Linux). */
+static int take_queued(struct lane *lane, const struct request *q)
+{
+	struct session *s = lane->session;
+	struct lane_words *words = lane_words(&s->family->region, s->seat, lane->index);
+	uint8_t quote[EP_QUOTE_MOST];
+	struct ep_queued_error e;
+	int rc = ep_take_queued_error(stack_of(s), ep_of(s, q), &e, quote);
+
+	_Static_assert(sizeof(e) + sizeof(quote) <= sizeof(words->scratch), "an answer fits the scratch area");
+	if (rc)
+		return rc;
+	memcpy(words->scratch, &e, sizeof(e));
+	memcpy(words->scratch + sizeof(e), quote, e.quoted);
+	line_errors(s->family, q->line);
+	if (e.clears)
+		line_set_error(s->family, q->line, ep_take_error(stack_of(s), ep_of(s, q)));
+	return 0;
+}
+
 static int hold(struct session *s, uint32_t line)
 {
 	if (record_of(s, line)->use != LINE_USED)
@@ -411,6 +433,8 @@ static int carry_out(struct lane *lane, const struct request *q, struct reply *a
 		return -EBADF;
 	if (q->op == REQ_INFO)
 		return info(lane, q);
+	if (q->op == REQ_TAKE_QUEUED)
+		return take_queued(lane, q);
 	return handlers[q->op] ? handlers[q->op](s, q, a) : -EOPNOTSUPP;
 }
 

@@ -365,6 +365,7 @@ void line_changed(struct family *, uint32_t line, uint32_t mask);
 void line_set_state(struct family *, uint32_t line, uint32_t set, uint32_t clear);
 void line_set_error(struct family *, uint32_t line, int error);
 int line_listen(struct family *, uint32_t line);              /* makes the ring of children */
+void line_errors(struct family *, uint32_t line);             /* publishes whether the error queue holds something */
 void line_low(struct family *, uint32_t line);                /* publishes receive_low */
 void line_readable_from(struct family *, uint32_t line);      /* ... and what of it holds now */
 void line_limit(struct family *, uint32_t line);              /* publishes send_limit */

@@ -13,7 +13,7 @@
 
 static inline short pollmap_common(uint32_t ready)
 {
-	return (short)((ready & EP_ERROR ? POLLERR : 0) | (ready & EP_URGENT ? POLLPRI : 0));
+	return (short)((ready & (EP_ERROR | EP_QUEUED) ? POLLERR : 0) | (ready & EP_URGENT ? POLLPRI : 0));
 }
 
 /* idle: neither listening nor connecting nor ever connected; write_closed: connected, and after SHUT_WR a write fails at once. */

@@ -21,7 +21,7 @@ short socket_poll(struct socket *s)
 
 uint32_t socket_watch_mask(short events)
 {
-	uint32_t mask = EP_HANGUP | EP_ERROR;
+	uint32_t mask = EP_HANGUP | EP_ERROR | EP_QUEUED;
 
 	if (events & (POLLIN | POLLRDNORM))
 		mask |= EP_READABLE | EP_READ_CLOSED;

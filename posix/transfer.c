@@ -355,6 +355,18 @@ static long receive_datagram(struct socket *s, struct dgram_header *header, cons
 	return result;
 }
 
+/* ---- the error queue ---- */
+
+/* Never waits. */
+static long receive_error(struct socket *s, struct msghdr *m)
+{
+	uint8_t quote[EP_QUOTE_MOST];
+	struct ep_queued_error e;
+	int error = is_light(s) ? client_take_queued_error(light_session, s->line, &e, quote) : -EAGAIN;
+
+	return error != 0 ? error : msgmap_write_error(s->wants, m, &e, quote);
+}
+
 /* ---- public ---- */
 
 long light_send(struct socket *s, int fd, const struct iovec *iov, int count, int flags)
@@ -383,7 +395,7 @@ long light_recv(struct socket *s, const struct iovec *iov, int count, int flags)
 	if (total < 0)
 		return total;
 	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
+		return receive_error(s, &(struct msghdr){ .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count });
 	if (flags & MSG_OOB)
 		return receive_urgent(s, iov, count);
 	if (s->type == EP_STREAM)
@@ -440,7 +452,11 @@ long light_recvmsg(struct socket *s, struct msghdr *m, int flags)
 		return -EFAULT;
 	if (m->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
-	if (s->type == EP_STREAM || (flags & (MSG_ERRQUEUE | MSG_OOB))) {
+	if (flags & MSG_ERRQUEUE) {
+		total = total_length(m->msg_iov, (int)m->msg_iovlen);
+		return total < 0 ? total : receive_error(s, m);
+	}
+	if (s->type == EP_STREAM || (flags & MSG_OOB)) {
 		result = light_recv(s, m->msg_iov, (int)m->msg_iovlen, flags);
 		if (result >= 0) {
 			m->msg_namelen = 0;

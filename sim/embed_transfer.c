@@ -332,14 +332,24 @@ static ssize_t receive_nothing(struct embed *e, struct embed_socket *s, int flag
 	return error;
 }
 
+/* Never waits. */
+static ssize_t receive_error(struct embed *e, struct embed_socket *s, struct msghdr *m)
+{
+	uint8_t quote[EP_QUOTE_MOST];
+	struct ep_queued_error told;
+	int error = ep_take_queued_error(e->stack, s->ep, &told, quote);
+
+	return error != 0 ? error : msgmap_write_error(s->wants, m, &told, quote);
+}
+
 static ssize_t receive(struct embed *e, struct embed_socket *s, struct msghdr *m, int flags)
 {
 	ssize_t total = total_length(m, s->type == EP_DATAGRAM || !(flags & MSG_TRUNC)), result;
 
 	if (total < 0)
 		return total;
-	if (flags & MSG_ERRQUEUE)       /* always empty */
-		return -EAGAIN;
+	if (flags & MSG_ERRQUEUE)
+		return receive_error(e, s, m);
 	if (s->type == EP_DATAGRAM)
 		return flags & MSG_OOB ? -EOPNOTSUPP : receive_datagram(e, s, m, (size_t)total, flags);
 	if (s->idle || s->listening)

@@ -14,6 +14,8 @@
 #include "pkt.h"
 #include "stack.h"
 
+struct endpoint;
+
 /* ---- demux: five-tuple -> who gets it ---- */
 
 enum flow_kind { FLOW_CONNECTION, FLOW_HALF_OPEN, FLOW_TIME_WAIT };
@@ -88,11 +90,18 @@ struct icmp_error {
 	int error;
 	bool hard;
 	uint32_t mtu;
+	uint32_t pointer;      /* parameter problem: the byte that is wrong */
 	uint8_t type, code;
 	struct ipaddr offender;
+	uint32_t interface;    /* where the message came from; with which ttl and tos */
+	uint8_t ttl, tos;
 };
 void tcp_icmp_error(struct stack *, const struct icmp_error *);
 void udp_icmp_error(struct stack *, const struct icmp_error *);
+/* errors.c: queued for the program if it wants that. header_len: of the quoted transport header, which is left out. */
+void errors_icmp(struct stack *, struct endpoint *, const struct icmp_error *, uint32_t header_len);
+void errors_too_long(struct stack *, struct endpoint *, const struct ipaddr *to, uint32_t mtu);
+void errors_purge(struct stack *, struct endpoint *);
 /* Emits one (rate limited, never about errors, broadcasts or later fragments: RFC 1122 3.2.2). */
 void icmp_send_error(struct stack *, const struct pkt *about, const struct ip_received *, uint8_t type, uint8_t code, uint32_t extra);
 
@@ -106,8 +115,6 @@ void neighbour_confirm(struct stack *, const struct path *);
 void neighbour_suspect(struct stack *, const struct path *);
 
 /* ---- endpoints ---- */
-
-struct endpoint;
 
 /* What a kind of endpoint does: tcp/ and udp.c each fill one. All at stack->now. */
 struct ep_ops {
@@ -142,6 +149,7 @@ struct endpoint {
 	struct ep_name local, peer;   /* port 0: not bound / not connected */
 	struct endpoint *port_next;   /* ports.c: chain of all bound to one port */
 	struct bytering receive, send;
+	struct queued_error *errors;  /* the newest of a ring (errors.c); NULL: none */
 	void *tcp;                    /* struct tcp_conn * or struct tcp_listener * */
 	uint32_t receive_max, send_max;  /* the most the rings may grow to */
 	uint8_t type;                 /* enum ep_type */
@@ -159,6 +167,7 @@ struct endpoint {
 	uint8_t shut;                 /* enum ep_how bits done by the owner */
 	uint8_t mtu_discover;         /* IP_PMTUDISC_* of Linux */
 	uint8_t multicast_ttl;
+	uint8_t errors_count;
 	int16_t linger;               /* -1 off */
 };
 

@@ -97,6 +97,7 @@ struct stack {
 	nsec icmp_targets[256];        /* until when errors to hosts of this hash are spoken for (icmp.c) */
 
 	struct pool endpoints;         /* of struct endpoint */
+	struct pool queued_errors;     /* errors.c */
 	struct list events;            /* endpoints with an event not yet taken */
 	struct list udp_waiting;       /* sockets whose datagrams the link could not take yet */
 	uint32_t extents_lent;

@@ -125,7 +125,7 @@ bool endpoints_init(struct stack *s)
 		host->adopt = adopt_private;
 	list_init(&s->events);
 	list_init(&s->udp_waiting);
-	return pool_init(&s->endpoints, sizeof(struct endpoint), s->config.max_endpoints);
+	return errors_init(s) && pool_init(&s->endpoints, sizeof(struct endpoint), s->config.max_endpoints);
 }
 
 void endpoints_free(struct stack *s)
@@ -138,6 +138,7 @@ void endpoints_free(struct stack *s)
 		strip(s, ep, EP_RECEIVE);
 		strip(s, ep, EP_SEND);
 	}
+	errors_free(s);
 	pool_free(&s->endpoints);
 }
 
@@ -192,6 +193,7 @@ void ep_release(struct stack *s, struct endpoint *ep)
 	port_unbind(s, ep);
 	strip(s, ep, EP_RECEIVE);
 	strip(s, ep, EP_SEND);
+	errors_purge(s, ep);
 	list_remove(&ep->waiting_node);
 	ep->waiting = false;
 	ep->listening = false;
@@ -453,7 +455,7 @@ uint32_t ep_ready(struct stack *s, ep_id id)
 
 	if (!ep || ep->closed)
 		return EP_ERROR | EP_HANGUP;
-	return ep->ops->ready(s, ep) | (ep->error ? EP_ERROR : 0);
+	return ep->ops->ready(s, ep) | (ep->error ? EP_ERROR : 0) | (ep->errors ? EP_QUEUED : 0);
 }
 
 int ep_take_error(struct stack *s, ep_id id)
@@ -526,7 +528,7 @@ static const char *check_ring(const struct bytering *r)
 
 const char *endpoints_check(const struct stack *s)
 {
-	uint32_t events = 0, linked = 0, extents = 0;
+	uint32_t events = 0, linked = 0, extents = 0, errors = 0;
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->endpoints); i++) {
@@ -544,7 +546,9 @@ const char *endpoints_check(const struct stack *s)
 			bytes += (uint64_t)ep->receive.current.size + ep->receive.next.size + ep->send.current.size + ep->send.next.size;
 		if (ep->released)
 			continue; /* its rings were stripped with what lay in them */
-		wrong = check_ring(&ep->receive);
+		wrong = errors_check(ep, &errors);
+		if (!wrong)
+			wrong = check_ring(&ep->receive);
 		if (!wrong)
 			wrong = check_ring(&ep->send);
 		if (!wrong)
@@ -556,6 +560,8 @@ const char *endpoints_check(const struct stack *s)
 		events++;
 	if (events != linked)
 		return "endpoint: an event is on the list twice, or not";
+	if (errors != s->queued_errors.used)
+		return "endpoint: a queued error is lost";
 	if (bytes != s->stream_bytes_lent)
 		return "endpoint: the bytes lent to streams do not add up";
 	return extents == s->extents_lent ? NULL : "endpoint: an extent is lost";

@@ -30,6 +30,7 @@ enum {
 	EP_HANGUP = 1 << 3,      /* both directions are over, or it never came to be connected */
 	EP_ERROR = 1 << 4,       /* ep_take_error has something to say */
 	EP_URGENT = 1 << 5,      /* urgent data */
+	EP_QUEUED = 1 << 8,      /* ep_take_queued_error has something to tell; its event is EP_ERROR */
 	EP_CONNECTED = 1 << 6,   /* event only: a handshake is complete */
 	EP_RELEASED = 1 << 7,    /* event only: closed by its owner and now really gone (id is stale after this) */
 };
@@ -147,6 +148,24 @@ uint32_t ep_ready(struct stack *, ep_id);                  /* EP_* that hold now
 /* EP_RECEIVE_LOW, or 1 while no more can come (the window is shut, no memory): so many bytes make a stream readable. */
 uint32_t ep_readable_from(struct stack *, ep_id);
 int ep_take_error(struct stack *, ep_id);                  /* the pending error (positive errno), cleared; 0 none */
+
+/* With EP_RECV_ERR (ip(7), IP_RECVERR) each error about what was sent is also queued, up to a bound (drops: ERROR_QUEUE). */
+#define EP_QUOTE_MOST 576u
+enum ep_error_origin { EP_ORIGIN_LOCAL = 1, EP_ORIGIN_ICMP = 2 };  /* as Linux's SO_EE_ORIGIN_* */
+struct ep_queued_error {
+	int error;               /* positive errno */
+	uint32_t info;           /* the path's MTU, or where the parameter lies that is wrong */
+	uint8_t origin, type, code;
+	uint8_t ttl, tos;        /* of the ICMP message */
+	bool clears;             /* out: the pending error (ep_take_error) is another one now, or none */
+	uint32_t interface;
+	struct ipaddr offender;  /* who sent the ICMP message; any: local */
+	struct ipaddr local;     /* to whom */
+	struct ep_name destination;  /* of the packet it is about */
+	uint32_t quoted;         /* bytes of that packet's payload (TCP: from its header on) */
+};
+/* The oldest. 0, -EAGAIN. quote: EP_QUOTE_MOST bytes. */
+int ep_take_queued_error(struct stack *, ep_id, struct ep_queued_error *, uint8_t *quote);
 int ep_set_owner(struct stack *, ep_id, uint64_t owner, const struct ep_sharing *);
 /* MSG_OOB. With shared indices the byte itself is ignored: the next one that the other side writes is the urgent one. */
 int ep_urgent_send(struct stack *, ep_id, uint8_t byte);

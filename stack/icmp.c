@@ -156,9 +156,12 @@ static uint32_t plateau(uint32_t length)
 
 /* An error about a packet that begins at `ip` (length bytes of it), to the transport it came from. */
 static bool deliver_error(struct stack *s, const struct ip4_header *ip, uint32_t length, uint8_t type, uint8_t code,
-			  uint32_t rest, const struct ipaddr *offender)
+			  uint32_t rest, const struct ip_received *rx)
 {
-	struct icmp_error e = { .type = type, .code = code, .offender = *offender, .error = EHOSTUNREACH };
+	struct icmp_error e = {
+		.type = type, .code = code, .offender = rx->source, .error = EHOSTUNREACH,
+		.interface = rx->interface, .ttl = rx->ttl, .tos = rx->tos,
+	};
 	uint32_t header_len = length < sizeof(*ip) ? 0 : (ip->version_ihl & 15u) * 4;
 	const struct udp_header *ports;
 
@@ -171,6 +174,7 @@ static bool deliver_error(struct stack *s, const struct ip4_header *ip, uint32_t
 		e.mtu = rest & 0xffff ? rest & 0xffff : plateau(be16(ip->total_length));
 	if (type == ICMP_PARAMETER) {
 		e.error = EPROTO;
+		e.pointer = rest >> 24;
 		e.hard = true;
 	}
 	ports = (const struct udp_header *)((const uint8_t *)ip + header_len);
@@ -192,7 +196,7 @@ static bool deliver_error(struct stack *s, const struct ip4_header *ip, uint32_t
 void icmp_report_own(struct stack *s, const struct pkt *p, uint8_t type, uint8_t code)
 {
 	const struct ip4_header *ip = (const struct ip4_header *)p->data;
-	struct ipaddr us = ipaddr_from_ip4(ip->source);
+	struct ip_received us = { .source = ipaddr_from_ip4(ip->source), .ttl = s->config.ttl };
 
 	deliver_error(s, ip, p->len, type, code, 0, &us);
 }
@@ -226,7 +230,7 @@ void icmp_receive(struct stack *s, struct pkt *p, const struct ip_received *rx)
 	case ICMP_TIME_EXCEEDED:
 	case ICMP_PARAMETER:
 		if (deliver_error(s, (const struct ip4_header *)(icmp + 1), p->len - (uint32_t)sizeof(*icmp), icmp->type,
-				  icmp->code, be32(icmp->rest), &rx->source))
+				  icmp->code, be32(icmp->rest), rx))
 			pkt_done(s, p);
 		else
 			pkt_drop(s, p, DROP_ICMP_QUOTE);

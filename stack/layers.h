@@ -102,6 +102,9 @@ void flows_free(struct stack *);
 const char *flows_check(const struct stack *);
 
 /* endpoint.c */
+bool errors_init(struct stack *);
+void errors_free(struct stack *);
+const char *errors_check(const struct endpoint *, uint32_t *count);
 bool endpoints_init(struct stack *);
 void endpoints_free(struct stack *);
 const char *endpoints_check(const struct stack *);

@@ -30,7 +30,7 @@ static int set_buffer(uint32_t *size, int64_t value)
 	return 0;
 }
 
-static int set_common(struct endpoint *ep, enum ep_option option, int64_t value)
+static int set_common(struct stack *s, struct endpoint *ep, enum ep_option option, int64_t value)
 {
 	switch (option) {
 	case EP_REUSE_ADDR:
@@ -46,6 +46,8 @@ static int set_common(struct endpoint *ep, enum ep_option option, int64_t value)
 	case EP_PKTINFO:
 		return set_flag(&ep->pktinfo, value);
 	case EP_RECV_ERR:
+		if (!value)
+			errors_purge(s, ep);   /* as Linux */
 		return set_flag(&ep->recv_err, value);
 	case EP_SHADOW:
 		return ep->bound ? -EINVAL : set_flag(&ep->shadow, value);
@@ -89,7 +91,7 @@ int ep_set(struct stack *s, ep_id id, enum ep_option option, int64_t value)
 	if (!ep || ep->closed)
 		return -EBADF;
 	error = ep->ops->option_set(s, ep, option, value);
-	return error == -ENOPROTOOPT ? set_common(ep, option, value) : error;
+	return error == -ENOPROTOOPT ? set_common(s, ep, option, value) : error;
 }
 
 static int path_mtu(struct stack *s, const struct endpoint *ep, int64_t *value)

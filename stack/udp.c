@@ -136,10 +136,12 @@ void udp_icmp_error(struct stack *s, const struct icmp_error *e)
 	if (!ep)
 		return;
 	if (e->mtu) {
-		if (ep->mtu_discover == PMTU_DONT || ep->mtu_discover == PMTU_PROBE)
+		if (ep->mtu_discover == PMTU_DONT)
 			return;
-		pmtu_lower(s, &e->key.remote, e->mtu < UINT16_MAX ? (uint16_t)e->mtu : UINT16_MAX);
+		if (ep->mtu_discover != PMTU_PROBE)
+			pmtu_lower(s, &e->key.remote, e->mtu < UINT16_MAX ? (uint16_t)e->mtu : UINT16_MAX);
 	}
+	errors_icmp(s, ep, e, (uint32_t)sizeof(struct udp_header));
 	/* RFC 1122 4.1.3.3: passed up, to whoever surely sent it. */
 	if (ep->peer.port || ep->recv_err)
 		ep_fail(s, ep, e->error, EP_READABLE | EP_WRITABLE);
@@ -214,8 +216,10 @@ static int64_t send(struct stack *s, struct endpoint *ep, struct request *r)
 	how.path = &path;
 	whole = length + IP_HEADER <= path.mtu;
 	how.dont_fragment = ep->mtu_discover >= PMTU_DO || (ep->mtu_discover == PMTU_WANT && whole);
-	if (!whole && how.dont_fragment)
+	if (!whole && how.dont_fragment) {
+		errors_too_long(s, ep, &r->to.addr, path.mtu);
 		return -EMSGSIZE;
+	}
 	if (ip4_is_multicast(ipaddr_ip4(&path.destination)))
 		how.ttl = ep->multicast_ttl;
 	p = whole ? pkt_borrow(s, &path) : loopback_borrow(s);

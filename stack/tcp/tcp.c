@@ -150,11 +150,16 @@ void tcp_icmp_error(struct stack *s, const struct icmp_error *e)
 		path_mtu_lowered(c, e->mtu);
 		return;
 	}
+	if (!conn_synchronised(c))
+		errors_icmp(s, c->ep, e, 0);   /* with the header (as Linux): traceroute by SYN */
 	if (!conn_synchronised(c) && (e->hard || (e->error && s->config.tcp.soft_errors_end_attempts))) {
 		conn_end(c, e->error);
 		return;
 	}
 	c->soft_error = e->error;
+	/* ip(7): a stream that asked hears of it at once. */
+	if (c->ep->recv_err && conn_synchronised(c))
+		ep_fail(s, c->ep, e->error, EP_READABLE | EP_WRITABLE);
 }
 
 int tcp_init(struct stack *s)
