@@ -134,6 +134,51 @@ void flight_resent(struct tcp_conn *c, struct record *r)
 	mark(c, r, record_length(r));
 }
 
+/* The last two records become one, in flight if one of them is: a SACK that is forgotten so costs a retransmission at worst (RFC 2018 8). */
+static void join_last(struct tcp_conn *c, struct record *before, struct record *last)
+{
+	struct flight *f = c->flight;
+	bool flies = record_in_flight(before) || record_in_flight(last);
+	uint32_t end = last->end;
+	struct list *at;
+
+	before->again |= last->again || last->state != before->state;
+	if (last->sent_at > before->sent_at)
+		before->sent_at = last->sent_at;
+	record_leave(f, last);
+	record_put(c, last);
+	record_leave(f, before);
+	before->end = end;
+	record_enter(f, before, !flies ? RECORD_LOST : before->again ? RECORD_RESENT : RECORD_SENT);
+	if (!flies)
+		return;
+	for (at = f->by_time.prev; at != &f->by_time; at = at->prev) {
+		const struct record *other = container_of(at, struct record, by_time);
+
+		if (!sent_before(before->sent_at, before->end, other->sent_at, other->end))
+			break;
+	}
+	list_prepend(at, &before->by_time);
+}
+
+/* There are as many records as there may be, and what is lost must be cut to go again, or nothing ever would: another one is given up. */
+static bool spare_record(struct tcp_conn *c, struct record *r)
+{
+	struct record *last = newest_or_null(c->flight), *before;
+
+	if (r == last)
+		return false;
+	if (record_of_sequence(r->by_sequence.next)->state == RECORD_LOST) {
+		record_join(c, r);
+		return true;
+	}
+	before = record_of_sequence(last->by_sequence.prev);
+	if (before == r)
+		return false;
+	join_last(c, before, last);
+	return true;
+}
+
 struct record *flight_lost_or_null(struct tcp_conn *c, uint32_t most)
 {
 	struct record *r;
@@ -145,7 +190,9 @@ struct record *flight_lost_or_null(struct tcp_conn *c, uint32_t most)
 	while (record_length(r) < most && r->by_sequence.next != &c->flight->by_sequence &&
 	       record_of_sequence(r->by_sequence.next)->state == RECORD_LOST)
 		record_join(c, r);
-	return record_length(r) <= most || record_cut(c, r, r->start + most) ? r : NULL;
+	if (record_length(r) <= most || record_cut(c, r, r->start + most))
+		return r;
+	return spare_record(c, r) && record_cut(c, r, r->start + most) ? r : NULL;
 }
 
 struct record *flight_last_or_null(struct tcp_conn *c, uint32_t most)

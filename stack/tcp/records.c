@@ -6,11 +6,11 @@
 #define RECORDS_MOST 4096u
 #define WALK_MOST 64
 
-/* Every connection can have one: the last ones of the pool are kept for those that have none. */
+/* Every connection can have two, so that what is lost can be cut: the last ones of the pool are kept for those that have fewer. */
 struct record *record_take_or_null(struct tcp_conn *c)
 {
 	struct pool *pool = &c->stack->tcp->records;
-	uint32_t kept = c->flight->records ? c->stack->config.max_endpoints : 0;
+	uint32_t kept = c->flight->records > 1 ? 2 * c->stack->config.max_endpoints : 0;
 	struct record *r = NULL;
 
 	if (c->flight->records < RECORDS_MOST && pool->used + kept < pool->capacity)

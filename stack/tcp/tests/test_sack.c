@@ -11,6 +11,7 @@
 #define WINDOW_SCALE 7
 #define STEPS_MOST 512         /* sack.c */
 #define RECORDS_SPARE 64
+#define SMALL 400
 
 static uint8_t bytes[50 * MSS];
 
@@ -244,6 +245,78 @@ static void what_is_sacked_together_is_one_record(void **state)
 	harness_host_free(h);
 }
 
+/* A burst of 50 segments, and behind it as many small ones as there may be records, each with a time of its own. */
+static struct tcp_conn *open_and_use_all_records(struct harness_host *h, struct harness_peer *p)
+{
+	struct tcp_conn *c = open_and_fill(h, p, 50);
+	uint32_t records;
+
+	c->cc.cwnd = 5000 * MSS;
+	assert_int_equal(ep_set(h->stack, c->ep->id, EP_NODELAY, 1), 0);
+	assert_int_equal(ep_set(h->stack, c->ep->id, EP_MAX_PACING_RATE, INT64_C(1) << 40), 0);
+	do {
+		records = c->flight ? c->flight->records : 0;
+		assert_int_equal(ep_send(h->stack, c->ep->id, bytes, SMALL), SMALL);
+		harness_pass(h, NSEC_PER_USEC);
+		drain(h);
+	} while (c->flight->records > records);
+	assert_true(records > 4000);
+	return c;
+}
+
+/* Whether the front goes again before so much time is over. */
+static bool front_goes_again(struct harness_host *h, const struct tcp_conn *c, nsec most)
+{
+	struct tcp_segment s;
+	nsec end = h->now + most;
+
+	do {
+		while (harness_sent(h, &s))
+			if (s.seq == c->snd_una && s.len > 0)
+				return true;
+		harness_pass(h, 10 * NSEC_PER_MSEC);
+	} while (h->now < end);
+	return false;
+}
+
+static void without_a_record_to_spare_what_is_lost_goes_again_after_a_timeout(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_and_use_all_records(h, &p);
+
+	(void)state;
+	assert_true(front_goes_again(h, c, 2 * NSEC_PER_SEC));
+	drain(h);
+	harness_host_free(h);
+}
+
+static void without_a_record_to_spare_what_is_lost_goes_again_after_sacks(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_and_use_all_records(h, &p);
+
+	(void)state;
+	/* No two that are lost lie side by side. */
+	for (uint32_t i = 1; i < 4000; i += 2) {
+		uint32_t start = p.ack + 50 * MSS + i * SMALL;
+
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack, .sack_count = 1,
+							  .sack = { { start, start + SMALL } } });
+		if (front_goes_again(h, c, 0))
+			break;
+	}
+	assert_true(c->flight->lost > 0);
+	for (uint32_t end = p.ack + 50 * MSS; seq_lt(p.ack, end); p.ack += MSS) {
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack });
+		assert_true(front_goes_again(h, c, 2 * NSEC_PER_SEC));
+		assert_null(flight_check(c));
+	}
+	drain(h);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +325,8 @@ int main(void)
 		cmocka_unit_test(blocks_far_from_each_other_cost_a_bounded_walk),
 		cmocka_unit_test(an_honest_peer_is_believed_for_a_few_steps),
 		cmocka_unit_test(what_is_sacked_together_is_one_record),
+		cmocka_unit_test(without_a_record_to_spare_what_is_lost_goes_again_after_a_timeout),
+		cmocka_unit_test(without_a_record_to_spare_what_is_lost_goes_again_after_sacks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
