@@ -69,14 +69,28 @@ uint64_t flow_received(const struct flow *f)
 	return sum;
 }
 
+static void note_buffers(struct flow *f, const struct talk *t)
+{
+	struct stack_memory memory;
+
+	if (!t)
+		return;
+	stack_memory(t->stack, &memory);
+	if (memory.stream_buffers > f->buffers_most)
+		f->buffers_most = memory.stream_buffers;
+}
+
 void flow_look(struct flow *f)
 {
 	struct ep_info info;
 	unsigned i;
 
-	for (i = 0; i < FLOW_TALKS; i++)
+	for (i = 0; i < FLOW_TALKS; i++) {
 		if (f->senders[i] && ep_info(f->senders[i]->stack, f->senders[i]->ep, &info) == 0 && info.srtt)
 			histogram_add(&f->rtt, info.srtt);
+		note_buffers(f, f->senders[i]);
+		note_buffers(f, f->receivers[i]);
+	}
 }
 
 static void measure(void *context, uint64_t until)

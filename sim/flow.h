@@ -33,6 +33,7 @@ struct flow {
 	struct talk *senders[FLOW_TALKS], *receivers[FLOW_TALKS];  /* that are open */
 	uint64_t completed, failed;
 	struct histogram completion, rtt;  /* nanoseconds; rtt: smoothed, at each flow_look */
+	uint64_t buffers_most;       /* bytes lent to streams by one of its stacks, at any flow_look */
 	uint64_t bytes_sent, bytes_received;  /* by talks that are over */
 	uint64_t data_segments, retransmitted;  /* the same, senders only */
 	uint64_t received_at_from, received_at_until;  /* flow_measure */
@@ -48,7 +49,7 @@ void flow_measure(struct flow *, nsec from, nsec until);
 double flow_goodput(const struct flow *);
 /* Received so far, talks that go on with it. */
 uint64_t flow_received(const struct flow *);
-/* Notes the round trips of what is open. */
+/* Notes the round trips of what is open, and the memory of buffers. */
 void flow_look(struct flow *);
 
 /* Jain's index of fairness: (sum x)^2 / (n sum x^2); 1: all the same, 1/n: one has all. 0 of nothing. */

@@ -43,6 +43,7 @@ static struct flow sum_of(const struct scene *s, const char *name, double *goodp
 		sum.retransmitted += f->retransmitted;
 		merge(&sum.completion, &f->completion);
 		merge(&sum.rtt, &f->rtt);
+		sum.buffers_most = f->buffers_most > sum.buffers_most ? f->buffers_most : sum.buffers_most;
 	}
 	*fairness = flow_fairness(each, n);
 	return sum;
@@ -86,6 +87,7 @@ double scene_result(const struct scene *s, enum result what, const char *name, c
 	case RESULT_QUEUE_P95: return (double)histogram_at(&q->delay, 0.95) / 1e9;
 	case RESULT_QUEUE_MARKED: return q->packets ? (double)q->marked / (double)q->packets : 0;
 	case RESULT_QUEUE_DROPPED: return q->packets ? (double)(q->dropped + q->full) / (double)q->packets : 0;
+	case RESULT_BUFFERS: return (double)sum.buffers_most;
 	default: return 0;
 	}
 }
@@ -132,7 +134,7 @@ void scene_print(const struct scene *s, double seconds)
 	for (i = 0; i < s->host_count; i++)
 		for (d = 0; d < 2; d++)
 			print_queue(s, i, d);
-	printf("wire:");
+	printf("buffers: at most %.3f MB on a host; wire:", (double)all.buffers_most / 1e6);
 	for (i = 0; i < WIRE_COUNTS; i++)
 		if (wire_count(world_wire(s->world), i))
 			printf(" %" PRIu64 " %s", wire_count(world_wire(s->world), i), wire_count_name(i));

@@ -22,7 +22,7 @@ static const char *const ecns[] = { "off", "passive", "request", "accurate-passi
 static const char *const links[] = { "down", "up", NULL };
 const char *const scene_result_names[RESULTS + 1] = {
 	"goodput", "fairness", "retransmitted", "completed", "failed", "completion-p50", "completion-p99", "rtt-p50",
-	"rtt-p95", "queue-mean", "queue-p95", "queue-marked", "queue-dropped", NULL,
+	"rtt-p95", "queue-mean", "queue-p95", "queue-marked", "queue-dropped", "buffers", NULL,
 };
 
 #define TOP(field) offsetof(struct scene, field)
@@ -44,6 +44,7 @@ static const struct conf_field top_fields[] = {
 
 #define TCP_TIME(field) { #field, CONF_TIME, offsetof(struct tcp_settings, field), 0, 0, NULL }
 #define TCP_NUMBER(field, least, most) { #field, CONF_U32, offsetof(struct tcp_settings, field), least, most, NULL }
+#define TCP_BYTES(field) { #field, CONF_U64, offsetof(struct tcp_settings, field), 0, UINT64_MAX, NULL }
 #define TCP_SWITCH(field) { #field, CONF_BOOL, offsetof(struct tcp_settings, field), 0, 0, NULL }
 static const struct conf_field tcp_fields[] = {
 	TCP_TIME(rto_initial), TCP_TIME(rto_min), TCP_TIME(rto_max), TCP_TIME(clock_granularity), TCP_TIME(delayed_ack),
@@ -53,6 +54,7 @@ static const struct conf_field tcp_fields[] = {
 	TCP_NUMBER(initial_window, 1, 1000), TCP_NUMBER(receive_buffer_initial, 4096, 1 << 30),
 	TCP_NUMBER(receive_buffer_max, 4096, 1 << 30), TCP_NUMBER(send_buffer_initial, 4096, 1 << 30),
 	TCP_NUMBER(send_buffer_max, 4096, 1 << 30), TCP_NUMBER(max_half_open, 1, 1 << 20),
+	TCP_BYTES(memory_low), TCP_BYTES(memory_pressure), TCP_BYTES(memory_high),
 	TCP_NUMBER(max_time_wait, 1, 1 << 20), TCP_SWITCH(window_scaling), TCP_SWITCH(timestamps), TCP_SWITCH(sack),
 	TCP_SWITCH(close_unread_resets), { "ecn", CONF_CHOICE, offsetof(struct tcp_settings, ecn), 0, 0, ecns },
 };

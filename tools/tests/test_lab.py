@@ -146,6 +146,29 @@ def test_short_transfers_beside_a_download_end_soon(cc):
     assert result['completion-p50'] < 0.3 and result['completion-p99'] < 3
 
 
+@EVERY
+def test_buffers_grow_until_a_long_fat_path_is_full(cc):
+    # 9.90 Gbit/s is all that fits; slow start has taken 25 round trips at most.
+    result = world('long-fat-10g', f'cc={cc}')
+    assert result['goodput'] >= 0.9 * 9.9e9 and result['retransmitted'] == 0
+    assert result['buffers'] > 125e6
+
+
+def test_buffers_on_a_long_fat_path_begin_small():
+    result = world('long-fat-10g', 'flows.[0].bytes=100000')
+    assert result['completed'] == 1 and result['buffers'] <= 256 << 10
+
+
+def test_buffers_on_a_long_fat_path_keep_to_the_limit_of_memory():
+    limit = 64 << 20
+    result = world('long-fat-10g', f'tcp.memory_low={limit // 2}', f'tcp.memory_pressure={limit // 4 * 3}',
+                   f'tcp.memory_high={limit}')
+    assert 8 << 20 < result['buffers'] <= limit
+    assert result['completed'] == 1 and result['retransmitted'] == 0
+    # A window of 8 MB at least each 100 ms.
+    assert 0.5e9 < result['goodput'] < 6e9
+
+
 def lab(*arguments):
     return subprocess.run([LAB, *arguments, '--build', BUILD], text=True, capture_output=True, timeout=300, check=False)
 
