@@ -94,12 +94,14 @@ static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_a
 	r = record_take_or_null(c);
 	if (!r) {
 		CHECK(last);
+		last->spread |= last->sent_at != sent_at;
 		extend(c, last, end);
 		return;
 	}
 	r->start = start;
 	r->end = end;
 	r->again = again;
+	r->spread = false;
 	list_append(&f->by_sequence, &r->by_sequence);
 	record_enter(f, r, again ? RECORD_RESENT : RECORD_SENT);
 	to_newest(f, r, sent_at);
@@ -128,6 +130,7 @@ void flight_resent(struct tcp_conn *c, struct record *r)
 
 	record_leave(f, r);
 	r->again = true;
+	r->spread = false;
 	record_enter(f, r, RECORD_RESENT);
 	to_newest(f, r, c->stack->now);
 	f->resent += record_length(r);

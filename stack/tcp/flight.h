@@ -28,6 +28,7 @@ struct record {
 	uint32_t start, end;    /* numbers [start, end); a FIN takes one */
 	uint8_t state;          /* enum record_state */
 	bool again;             /* was ever sent again */
+	bool spread;            /* sent_at is of its end only: what it begins with left earlier, and tells no round trip */
 	struct rate_mark mark;  /* with delivery (pace.h) */
 };
 

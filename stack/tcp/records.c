@@ -80,6 +80,7 @@ void record_join(struct tcp_conn *c, struct record *r)
 	CHECK(next->state == r->state && next->start == r->end);
 	r->end = next->end;
 	r->again |= next->again;
+	r->spread |= next->spread || next->sent_at != r->sent_at;
 	if (next->sent_at > r->sent_at)
 		r->sent_at = next->sent_at;
 	record_put(c, next);

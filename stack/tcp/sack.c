@@ -17,8 +17,11 @@ static void arrived(struct tcp_conn *c, const struct record *r, const struct tcp
 
 	if (c->delivery)
 		rate_arrived(&c->delivery->rate, &r->mark, c->stack->now, r->sent_at, r->start, r->end);
-	if (!r->again) {
+	if (!r->again)
 		news->original |= seq_lt(r->start, c->recover);
+	if (r->spread)
+		return;
+	if (!r->again) {
 		news->rtt = rtt ? rtt : 1;
 	} else if (rtt < c->rtt.min || (s->has & SEG_HAS_TS && f->resent_any && seq_lt(s->tsecr, f->resent_tsval))) {
 		return;

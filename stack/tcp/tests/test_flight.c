@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What leaves, as records: which may stand together, and what they may then say of time. */
+#include "tests/harness.h"
+
+#include <string.h>
+
+#include "tcp/flight.h"
+
+#define MSS 1000
+#define RECORDS_MOST 4096      /* records.c */
+#define RECORDS_FINE 256u      /* flight.c */
+
+static struct cc_ops spy;      /* NewReno that writes down what it is told */
+static nsec told_rtt;
+static bool told;
+static ep_id child;
+
+static void spy_on_ack(struct cc *cc, const struct cc_ack *a)
+{
+	told = true;
+	told_rtt = a->rtt;
+	cc_newreno.on_ack(cc, a);
+}
+
+/* Its window and the peer's hold all that follows, and each byte leaves at once. */
+static struct tcp_conn *open_wide(struct harness_host *h, struct harness_peer *p, bool rates)
+{
+	ep_id listener = harness_listen(h, OUR_PORT, 8);
+	struct tcp_segment s;
+	struct tcp_conn *c;
+
+	*p = (struct harness_peer){ .seq = 1000, .port = PEER_PORT, .window = 65535 };
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_SYN, .has = SEG_HAS_MSS | SEG_HAS_SACK_OK, .mss = MSS });
+	s = harness_expect(h, SEG_SYN | SEG_ACK);
+	p->seq = 1001;
+	p->ack = s.seq + 1;
+	harness_pass(h, 100 * NSEC_PER_MSEC);     /* the round trip: no probe of a tail comes between */
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_ACK });
+	assert_int_equal(ep_accept(h->stack, listener, &child, NULL), 0);
+	assert_int_equal(ep_close(h->stack, listener), 0);
+	assert_int_equal(ep_set(h->stack, child, EP_NODELAY, 1), 0);
+	if (rates)
+		assert_int_equal(ep_set(h->stack, child, EP_MAX_PACING_RATE, INT64_C(100000000000)), 0);
+	c = harness_conn(h, child);
+	c->cc.cwnd = 65535;
+	spy = cc_newreno;
+	spy.on_ack = spy_on_ack;
+	c->cc.ops = &spy;
+	told = false;
+	return c;
+}
+
+static void send_bytes(struct harness_host *h, unsigned count, nsec apart)
+{
+	struct tcp_segment s;
+
+	for (unsigned i = 0; i < count; i++) {
+		harness_pass(h, apart);
+		assert_int_equal(ep_send(h->stack, child, "x", 1), 1);
+		harness_pass(h, NSEC_PER_USEC);
+		while (harness_sent(h, &s))
+			;
+	}
+}
+
+/* A rate is taken of each record: what left later says nothing of what left before it (draft-ietf-ccwg-bbr 4.1.2.2). */
+static void where_rates_are_taken_only_what_left_together_is_one_record(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_wide(h, &p, true);
+
+	(void)state;
+	send_bytes(h, 4 * RECORDS_FINE, NSEC_PER_USEC);
+	assert_int_equal(c->flight->records, 4 * RECORDS_FINE);
+	harness_host_free(h);
+}
+
+static void elsewhere_what_is_tiny_beside_the_window_joins_what_left_before(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_wide(h, &p, false);
+
+	(void)state;
+	send_bytes(h, 8 * RECORDS_FINE, NSEC_PER_USEC);
+	assert_in_range(c->flight->records, RECORDS_FINE, 4 * RECORDS_FINE);
+	harness_host_free(h);
+}
+
+/* Without records to spare the last one takes in what leaves long after what it began with. Its time is that of its end: a round trip from
+ * it would be far too short, and a model of the path that believed it would never fill the path again. */
+static void what_has_no_record_of_its_own_tells_no_round_trip(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_wide(h, &p, true);
+
+	(void)state;
+	send_bytes(h, RECORDS_MOST, NSEC_PER_USEC);
+	assert_int_equal(c->flight->records, RECORDS_MOST);
+	send_bytes(h, 1, 20 * NSEC_PER_MSEC);     /* in the last record, and so is the byte 20 ms before it */
+	assert_int_equal(c->flight->records, RECORDS_MOST);
+	harness_pass(h, 10 * NSEC_PER_MSEC);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack + RECORDS_MOST });
+	assert_true(told);
+	assert_true(told_rtt == 0 || told_rtt >= 30 * NSEC_PER_MSEC);
+	/* ... and a new record is exact again. */
+	send_bytes(h, 1, NSEC_PER_MSEC);
+	harness_pass(h, 40 * NSEC_PER_MSEC - NSEC_PER_USEC);
+	told = false;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack + RECORDS_MOST + 2 });
+	assert_true(told);
+	assert_int_equal(told_rtt / NSEC_PER_MSEC, 40);
+	harness_host_free(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(where_rates_are_taken_only_what_left_together_is_one_record),
+		cmocka_unit_test(elsewhere_what_is_tiny_beside_the_window_joins_what_left_before),
+		cmocka_unit_test(what_has_no_record_of_its_own_tells_no_round_trip),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
