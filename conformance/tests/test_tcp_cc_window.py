@@ -189,34 +189,41 @@ def test_a_small_window_stays_small_over_idle_times():
 class Limited:
     """A window of many segments, and then a program that sends two each round trip."""
 
-    def __init__(self, cc=1):
+    def __init__(self, cc=1, segments=400, rtt=0.1):
         self.s = Stack(profile='standard', tcp=BUFFER)
         self.p, self.sock = established(self.s, wscale=7)
         self.sock.set('CONGESTION', cc)
         self.p.window = 8000
         self.p.send('A')
-        self.send(pattern(400 * MSS))
-        while self.step():
+        self.send(pattern(segments * MSS))
+        while self.step(rtt):
             pass
         self.window = self.sock.info()['cwnd']
-        assert self.window >= 80 * MSS
+        assert self.window >= segments * MSS // 5
 
     def send(self, data):
         while data:
             data = data[self.sock.send(data):]
 
-    def step(self):
+    def step(self, rtt=0.1):
         """A round trip. True: something was sent in it."""
         found = [x for x in self.p.segments() if x.data]
-        self.s.run(0.1)
+        if not found:
+            return False
+        self.s.run(rtt)
         for x in found:
             self.p.send('A', ack=x.end)
-        return len(found) > 0
+        return True
 
-    def idle(self, seconds, segments=2):
-        for _ in range(int(seconds * 10)):
+    def idle(self, seconds, segments=2, rtt=0.1):
+        for _ in range(round(seconds / rtt)):
             self.send(pattern(segments * MSS))
-            self.step()
+            self.step(rtt)
+
+    def burst(self):
+        """How many segments leave at once now."""
+        self.send(pattern(300 * MSS))
+        return len([x for x in self.p.segments() if x.data])
 
     def value(self, name):
         return self.sock.info()[name]
@@ -242,6 +249,124 @@ def test_an_unused_window_stays(cc):
     f = Limited(cc)
     f.idle(60)
     assert f.value('cwnd') == f.window
+
+
+# covers: 7661-4.4.3-nvp
+@pytest.mark.parametrize('cc', [1, 2, 4])
+def test_an_unused_window_is_given_up_by_halves(cc):
+    f = Limited(cc, segments=200)
+    ssthresh, window = f.value('ssthresh'), f.window
+    f.idle(3)
+    f.idle(288, segments=1, rtt=0.8)
+    assert f.value('cwnd') == window
+    for _ in range(2):
+        f.idle(24, segments=1, rtt=0.8)      # five minutes are over
+        ssthresh = max(ssthresh, window - window // 4)
+        window = window // 2
+        assert (f.value('cwnd'), f.value('ssthresh')) == (window, ssthresh)
+        f.idle(276, segments=1, rtt=0.8)
+        assert f.value('cwnd') == window > 20 * MSS
+
+
+# covers: 7661-4.4.3-nvp
+def test_no_more_is_given_up_than_down_to_the_initial_window():
+    f = Limited(segments=10)
+    assert 12 * MSS < f.window <= 20 * MSS
+    f.idle(310, segments=1, rtt=0.8)
+    assert f.value('cwnd') == 10 * MSS
+    f.idle(600, segments=1, rtt=0.8)
+    assert f.value('cwnd') == 10 * MSS
+
+
+# covers: 7661-4.4.3-nvp
+def test_a_window_in_use_again_is_kept_another_five_minutes():
+    f = Limited()
+    f.idle(3)
+    f.idle(280, segments=1, rtt=0.8)
+    f.send(pattern(400 * MSS))
+    while f.step(0.8):
+        pass
+    before = f.value('cwnd')
+    f.idle(280, segments=1, rtt=0.8)
+    assert f.value('cwnd') == before >= f.window
+    f.idle(40, segments=1, rtt=0.8)
+    assert f.value('cwnd') == before // 2
+
+
+# covers: 7661-4.4.2-burst
+@pytest.mark.parametrize('cc', [1, 2, 4])
+@pytest.mark.parametrize('usual, least, most', [(2, 2, 10), (20, 10, 21)])
+def test_a_burst_into_an_unused_window_is_bounded(cc, usual, least, most):
+    """By an initial window, or by what round trips have carried lately."""
+    f = Limited(cc)
+    f.idle(3, segments=usual)
+    f.send(pattern(100 * MSS))
+    burst = [x for x in f.p.segments() if x.data]
+    assert least <= len(burst) <= most < f.window // MSS
+    # What is written meanwhile is no reason for more.
+    for _ in range(10):
+        f.send(pattern(20 * MSS))
+        f.s.run(0.001)
+    assert not [x for x in f.p.segments() if x.data]
+    # Acknowledgments are: of the whole window within a few round trips.
+    flights = []
+    f.s.run(0.09)
+    f.p.send('A', ack=burst[-1].end)
+    while True:
+        found = [x for x in f.p.segments() if x.data]
+        if not found:
+            break
+        flights.append(len(found))
+        f.s.run(0.1)
+        for x in found:
+            f.p.send('A', ack=x.end)
+    assert flights[0] <= most and max(flights) >= 50
+    assert f.value('send_queued') == 0
+
+
+# covers: 7661-4.2-pipeack
+@pytest.mark.parametrize('rtt, stays, goes', [(0.1, 0.7, 1.6), (0.8, 1.6, 4)])
+def test_what_was_used_counts_for_three_round_trips_and_a_second_at_least(rtt, stays, goes):
+    f = Limited(rtt=rtt)                     # the last flight: 90 segments of 400
+    f.idle(stays, rtt=rtt)
+    assert f.burst() >= 80
+    f = Limited(rtt=rtt)
+    f.idle(goes, rtt=rtt)
+    assert f.value('cwnd') == f.window and f.burst() <= 10
+
+
+# covers: 7661-4.4.1-loss
+@pytest.mark.parametrize('cc, beta', [(1, 0.5), (2, 0.7)])
+@pytest.mark.parametrize('flight, used', [(5, 8), (9, 6)])
+def test_a_loss_in_an_unused_window(cc, beta, flight, used):
+    f = Limited(cc)
+    f.idle(3, segments=used)                 # pipeACK
+    sent, again, high = f.lose_first(flight)
+    assert f.value('ssthresh') == pytest.approx(max(used, flight) * MSS * beta, abs=1)
+    f.p.send('A', ack=high)
+    resent = sum(x.length for x in again)
+    assert resent == MSS
+    assert f.value('ssthresh') == pytest.approx(max(used, flight) * MSS * beta - resent / 2, abs=1)
+    assert f.value('cwnd') <= max(MSS, (max(used, flight) * MSS * beta - resent / 2) + 1)
+
+
+# covers: 7661-4.4.1-loss
+def test_a_loss_in_an_unused_window_leaves_a_segment():
+    f = Limited()
+    f.idle(3, segments=4)
+    f.send(pattern(5 * MSS))
+    sent = [x for x in f.p.segments() if x.data]
+    f.s.run(0.1)
+    for _ in range(3):                       # all but the last are lost, one after the other
+        f.p.send('A', ack=sent[0].seq)
+    for x in sent[:4]:
+        f.p.segments()
+        f.s.run(0.1)
+        f.p.send('A', ack=x.end)
+    f.s.run(0.1)
+    f.p.segments()
+    f.p.send('A', ack=sent[-1].end)
+    assert f.value('cwnd') == f.value('ssthresh') == MSS
 
 
 # covers: 7661-4.4-rto

@@ -11,8 +11,8 @@
 
 #include "../base/nsec.h"
 
-#define CC_STATE_BYTES 80
-#define CC_RENO_BYTES 32            /* of it at the front, for NewReno, also under algorithms that build on it */
+#define CC_STATE_BYTES 56
+#define CC_RENO_BYTES 16            /* of it at the front, for NewReno, also under algorithms that build on it */
 #define CC_LARGE_BYTES 320          /* of cc->large, for algorithms with CC_LARGE */
 #define CC_SSTHRESH_MAX 0x7fffffffu /* "arbitrarily high" (RFC 5681 3.1) */
 

@@ -14,6 +14,7 @@
 #include "pace.h"
 #include "recv.h"
 #include "timers.h"
+#include "validate.h"
 
 #define MSS_FLOOR 8 /* a peer that announces next to nothing gets segments, however small */
 
@@ -174,6 +175,18 @@ uint8_t conn_scale_for(uint32_t receive_max)
 	return scale;
 }
 
+uint32_t conn_initial_window(const struct tcp_conn *c)
+{
+	uint32_t mss = c->snd_mss, segments = settings_of(c)->initial_window, older = mss > 2190 ? 2 : mss > 1095 ? 3 : 4;
+
+	/* No more than four is RFC 5681's window, with its table. */
+	if (segments <= 4)
+		return (segments < older ? segments : older) * mss;
+	if (segments > 10 || segments * mss <= 14600)
+		return segments * mss;
+	return 2 * mss > 14600 ? 2 * mss : 14600;
+}
+
 void conn_established(struct tcp_conn *c)
 {
 	const struct tcp_settings *settings = settings_of(c);
@@ -182,10 +195,8 @@ void conn_established(struct tcp_conn *c)
 	conn_set_state(c, TCP_ESTABLISHED);
 	mtu_probe_begin(c);
 	conn_update_mss(c);
-	/* RFC 6928 2, and one segment after a lost SYN (RFC 5681 3.1). */
-	window = settings->initial_window * c->snd_mss;
-	if (window > 14600 && settings->initial_window <= 10)
-		window = 2u * c->snd_mss > 14600 ? 2u * c->snd_mss : 14600;
+	window = conn_initial_window(c);
+	/* More than one lost SYN says that the path is full (RFC 6928 2). */
 	if (c->retransmits > 1)
 		window = c->snd_mss;
 	/* RFC 6298 5.7: a timeout of the SYN before a sample makes the first RTO 3 s. */
@@ -199,6 +210,7 @@ void conn_established(struct tcp_conn *c)
 	/* So that the loss of the very first segment can enter fast retransmit (RFC 6582 3.2). */
 	c->recover = c->iss - 1;
 	c->snd_small = c->snd_una;
+	validate_forget(c);
 	c->quickacks = 16;
 	c->last_received = c->last_acked = c->last_sent = c->stack->now;
 	c->autotune_from = c->rcv_nxt;

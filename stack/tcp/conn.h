@@ -56,6 +56,23 @@ enum loss_phase { LOSS_OPEN, LOSS_RECOVERY, LOSS_TIMEOUT };
 
 enum urgent_state { URGENT_NONE, URGENT_EXPECTED, URGENT_HERE, URGENT_TAKEN };
 
+/* validate.c: whether the window is in use (RFC 7661). */
+#define VALIDATION_BINS 5
+
+struct validation {
+	nsec bin_end, unvalidated_since;
+	uint32_t most[VALIDATION_BINS]; /* acknowledged in one round trip, the newest bin first */
+	uint32_t pipe_ack;      /* the most of them; 0: undefined */
+	uint32_t round_end;     /* the round trip is over when this is acknowledged */
+	uint32_t from, window;  /* low bits of bytes_acked, and cwnd, when it began */
+	uint32_t resent_from;   /* low bits of bytes_retransmitted when a loss was seen */
+	uint32_t burst;         /* that may leave at once in the non-validated phase, */
+	uint32_t burst_end;     /* and the sequence number to which it reaches before the next acknowledgment */
+	bool begun;             /* it counts: there was no recovery in it */
+	bool open;              /* nothing was acknowledged in it yet: what is in flight then is its end */
+	bool in_loss;           /* the loss was in the non-validated phase */
+};
+
 struct gap_interval {
 	uint32_t start, end; /* bytes [start, end) are in the ring */
 };
@@ -78,6 +95,7 @@ struct tcp_conn {
 	bool push_small : 1;     /* the override timer fired: small segments may go */
 	bool receive_short : 1;  /* memory could not be lent: the window stays at what there is */
 	bool timed : 1;          /* timed_seq is being measured */
+	bool unvalidated : 1;    /* the window is larger than what is used of it (validate.c) */
 	bool syn_retransmitted : 1;
 	/* active_open.c: our SYN waits for data to carry; carried some; the peer took it; has the option of Fast Open */
 	bool syn_deferred : 1, syn_data : 1, syn_data_acked : 1, fastopen_on : 1;
@@ -141,6 +159,7 @@ struct tcp_conn {
 	nsec last_sent, last_received, last_acked;
 	nsec confirmed;           /* when the neighbour was last told that it answers */
 	struct rtt rtt;
+	struct validation validation;
 	struct delivery *delivery; /* pace.h: what is paced or measured; NULL: neither */
 	struct cc cc;
 
@@ -244,6 +263,8 @@ bool conn_refresh_path(struct tcp_conn *);
 /* The MSS option for an interface, and the shift for the largest window it may offer (RFC 7323 2.2). */
 uint16_t conn_mss_option(const struct stack *, const struct path *, uint16_t wish);
 uint8_t conn_scale_for(uint32_t receive_max);
+/* The most of the first flight (RFC 6928 2, RFC 5681 3.1), and after idle times. */
+uint32_t conn_initial_window(const struct tcp_conn *);
 /* The handshake is done: windows, first extent of the send ring, congestion control. */
 void conn_established(struct tcp_conn *);
 /* There is something to send, or an ACK: looked at the end of the turn. */

@@ -12,6 +12,7 @@
 #include "recovery.h"
 #include "send.h"
 #include "timers.h"
+#include "validate.h"
 
 static uint32_t retries_allowed(const struct tcp_conn *c)
 {
@@ -46,6 +47,8 @@ void loss_tell(struct tcp_conn *c, const struct loss_told *told)
 		rate_take(ack.rate, c->rtt.min);
 	}
 	c->cc.ops->on_ack(&c->cc, &ack);
+	if (c->unvalidated)
+		validate_acked(c);
 	if (ack.rate)
 		rate_clear(ack.rate);
 }
@@ -77,6 +80,7 @@ bool loss_timeout(struct tcp_conn *c)
 	flight_open(c);
 	if (c->flight)
 		recovery_before_timeout(c);
+	validate_forget(c);
 	if (c->retransmits == 0)
 		c->cc.ops->on_timeout(&c->cc, c->stack->now, c->snd_nxt - c->snd_una);
 	else

@@ -10,6 +10,7 @@
 #include "pace.h"
 #include "recv.h"
 #include "timers.h"
+#include "validate.h"
 
 #define KEEP_MOST 32767
 #define KEEP_COUNT_MOST 127
@@ -117,6 +118,7 @@ static int set_congestion(const struct endpoint *ep, struct tcp_options *o, int6
 			c->flight->may_undo = false;
 		pace_attach(c, conn_congestion(c));
 		cc_switch(&c->cc, conn_congestion(c), c->stack->now);
+		validate_forget(c);
 	}
 	return 0;
 }

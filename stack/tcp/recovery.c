@@ -10,6 +10,7 @@
 #include "rack.h"
 #include "timers.h"
 #include "undo.h"
+#include "validate.h"
 
 #define DUPLICATES 3
 #define RENEGING_LEAST (10 * NSEC_PER_MSEC)
@@ -22,6 +23,7 @@ static void enter(struct tcp_conn *c, const struct flight_news *news)
 	uint32_t flight = c->snd_nxt - c->snd_una < c->cc.cwnd ? c->snd_nxt - c->snd_una : c->cc.cwnd;
 	bool reduced = c->ecn && ecn_loss(c);
 
+	flight = validate_loss(c, flight);
 	count(c->stack, COUNT_TCP_FAST_RETRANSMITS);
 	undo_remember(c, false);
 	c->recover = c->snd_nxt;
@@ -47,6 +49,7 @@ static void leave(struct tcp_conn *c)
 	/* RFC 6582 3.2 step 3: what was guessed to have arrived may all be acknowledged at once, and must not draw a burst. */
 	if (!c->sack_on && c->cc.cwnd > (flight > c->snd_mss ? flight : c->snd_mss) + c->snd_mss)
 		c->cc.cwnd = (flight > c->snd_mss ? flight : c->snd_mss) + c->snd_mss;
+	validate_recovered(c);
 	c->cc.ops->on_recovered(&c->cc, c->stack->now);
 }
 
@@ -174,9 +177,10 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	/* Nor does it grow while two segments try whether a timeout was needless. */
 	told.ends |= undone || (c->flight && c->flight->frto == FRTO_SECOND);
 	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
-		c->cc.ops->on_congestion(&c->cc, c->stack->now, news->in_flight, false);
+		c->cc.ops->on_congestion(&c->cc, c->stack->now, validate_loss(c, news->in_flight), false);
 		if (c->ecn)
 			ecn_reduced(c);
+		validate_recovered(c);
 		c->cc.ops->on_recovered(&c->cc, c->stack->now);
 	}
 	act(c, news, &told);

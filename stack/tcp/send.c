@@ -15,6 +15,7 @@
 #include "recovery.h"
 #include "sent.h"
 #include "timers.h"
+#include "validate.h"
 
 #define BURST_BYTES (256 * 1024) /* a connection may send in one turn, so that others get theirs */
 #define SUPER_FRAME 65160        /* of payload: 64 KB less all headers */
@@ -111,6 +112,8 @@ static enum decision decide(const struct tcp_conn *c, bool super, bool more, str
 	}
 	most = usable(c);
 	n = queued < most ? queued : most;
+	if (c->unvalidated && n > validate_room(c))
+		n = validate_room(c) / mss * mss;
 	if (n == 0)
 		return SEND_HELD;
 	/* On loopback a segment is larger than a super-frame: one cut to less would be held as a small one. */

@@ -5,6 +5,7 @@
 
 #include "flight.h"
 #include "timers.h"
+#include "validate.h"
 
 #define TS_SAMPLE_MOST (UINT32_C(3600) * 1000) /* a TSecr from another life is no sample */
 
@@ -97,6 +98,8 @@ nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
 		ep_settle(c->stack, c->ep, EP_SEND);
 	c->snd_una = s->ack;
 	c->snd_nxt = seq_max(c->snd_nxt, s->ack);
+	if (seq_geq(c->snd_una, c->validation.round_end))
+		validate_round(c);
 	c->retransmits = 0;
 	c->stalled_since = c->stack->now;
 	pull_along(c);

@@ -30,7 +30,7 @@ static void resume(struct tcp_conn *c, uint32_t moved)
 {
 	const struct flight *f = c->flight;
 	nsec tick = settings_of(c)->clock_granularity;
-	uint32_t first = settings_of(c)->initial_window * (uint32_t)c->snd_mss, window;
+	uint32_t first = conn_initial_window(c), window;
 
 	window = flight_pipe(c) + (moved < first ? moved : first);
 	c->cc = f->before;
