@@ -17,10 +17,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Packed, since each socket has four of them. */
 struct ring_extent {
 	uint8_t *base;  /* NULL: no memory */
 	uint32_t size;  /* a power of two; 0: no memory */
-};
+} __attribute__((packed, aligned(4)));
 
 struct bytering {
 	struct ring_extent current, next; /* next.size == 0: no switch under way */

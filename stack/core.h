@@ -29,7 +29,7 @@ struct flow_key {
 struct flow {
 	struct flow_key key;
 	uint32_t hash;
-	enum flow_kind kind;
+	uint8_t kind;                      /* enum flow_kind */
 	bool pinned;                       /* holds its local port at its home core (steer.h) while it is in the table */
 	struct flow *chain;
 };
@@ -152,23 +152,22 @@ struct endpoint {
 	struct queued_error *errors;  /* the newest of a ring (errors.c); NULL: none */
 	void *tcp;                    /* struct tcp_conn * or struct tcp_listener * */
 	uint32_t receive_max, send_max;  /* the most the rings may grow to */
+	uint32_t receive_low;         /* SO_RCVLOWAT */
 	uint8_t type;                 /* enum ep_type */
 	uint8_t ttl, tos;             /* ttl 0: the default, 64 */
-	bool bound, closed;           /* bound: ports.c has it; closed: the owner let go; no more events but EP_RELEASED */
-	bool listening;               /* ep_listen succeeded */
-	bool released;                /* over: only EP_RELEASED is still to be taken */
-	bool oob_inline;
-	bool shadow;                  /* a listener's double on another core than its port's home: bind lets it */
-	bool waiting;                 /* udp.c has datagrams that the link could not take yet */
-	bool local_chosen;            /* udp.c chose the local address at connect: dissolving forgets it */
-	uint32_t receive_low;         /* SO_RCVLOWAT */
-	bool reuse_addr, reuse_port, broadcast, freebind, pktinfo, recv_err, keepalive;
-	bool receive_fixed;           /* SO_RCVBUF was set: no autotuning */
 	uint8_t shut;                 /* enum ep_how bits done by the owner */
 	uint8_t mtu_discover;         /* IP_PMTUDISC_* of Linux */
 	uint8_t multicast_ttl;
 	uint8_t errors_count;
 	int16_t linger;               /* -1 off */
+	bool bound : 1, closed : 1;   /* bound: ports.c has it; closed: the owner let go; no more events but EP_RELEASED */
+	bool listening : 1;           /* ep_listen succeeded */
+	bool released : 1;            /* over: only EP_RELEASED is still to be taken */
+	bool shadow : 1;              /* a listener's double on another core than its port's home: bind lets it */
+	bool waiting : 1;             /* udp.c has datagrams that the link could not take yet */
+	bool local_chosen : 1;        /* udp.c chose the local address at connect: dissolving forgets it */
+	bool receive_fixed : 1;       /* SO_RCVBUF was set: no autotuning */
+	bool reuse_addr : 1, reuse_port : 1, broadcast : 1, freebind : 1, pktinfo : 1, recv_err : 1, keepalive : 1, oob_inline : 1;
 };
 
 struct endpoint *ep_find(struct stack *, ep_id);                  /* NULL: stale */

@@ -8,12 +8,6 @@
 #define BUFFER_MIN 2048
 #define BUFFER_MAX (64 << 20)
 
-static int set_flag(bool *flag, int64_t value)
-{
-	*flag = value != 0;
-	return 0;
-}
-
 static int set_byte(uint8_t *byte, int64_t value, int64_t least, int64_t most)
 {
 	if (value < least || value > most)
@@ -34,25 +28,36 @@ static int set_common(struct stack *s, struct endpoint *ep, enum ep_option optio
 {
 	switch (option) {
 	case EP_REUSE_ADDR:
-		return set_flag(&ep->reuse_addr, value);
+		ep->reuse_addr = value != 0;
+		return 0;
 	case EP_REUSE_PORT:
-		return set_flag(&ep->reuse_port, value);
+		ep->reuse_port = value != 0;
+		return 0;
 	case EP_BROADCAST:
-		return set_flag(&ep->broadcast, value);
+		ep->broadcast = value != 0;
+		return 0;
 	case EP_KEEPALIVE:
-		return set_flag(&ep->keepalive, value);
+		ep->keepalive = value != 0;
+		return 0;
 	case EP_FREEBIND:
-		return set_flag(&ep->freebind, value);
+		ep->freebind = value != 0;
+		return 0;
 	case EP_PKTINFO:
-		return set_flag(&ep->pktinfo, value);
+		ep->pktinfo = value != 0;
+		return 0;
 	case EP_RECV_ERR:
 		if (!value)
 			errors_purge(s, ep);   /* as Linux */
-		return set_flag(&ep->recv_err, value);
-	case EP_SHADOW:
-		return ep->bound ? -EINVAL : set_flag(&ep->shadow, value);
+		ep->recv_err = value != 0;
+		return 0;
 	case EP_OOB_INLINE:
-		return set_flag(&ep->oob_inline, value);
+		ep->oob_inline = value != 0;
+		return 0;
+	case EP_SHADOW:
+		if (ep->bound)
+			return -EINVAL;
+		ep->shadow = value != 0;
+		return 0;
 	case EP_LINGER:
 		if (value < -1)
 			return -EINVAL;

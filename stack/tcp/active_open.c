@@ -25,7 +25,7 @@ static void negotiate(struct tcp_conn *c, const struct tcp_segment *s)
 		c->rcv_scale = 0;
 	if (c->ts_on) {
 		c->ts_recent = s->tsval;
-		c->ts_recent_at = c->stack->now;
+		c->ts_recent_at = seconds_now(c);
 	}
 }
 

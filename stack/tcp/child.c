@@ -46,7 +46,7 @@ static void take_over(struct tcp_conn *c, const struct half_open *h, const struc
 	c->rcv_mss = conn_mss_option(h->stack, &h->path, c->socket.options.max_segment);
 	c->ts_on = h->ts_on;
 	c->ts_recent = h->ts_recent;
-	c->ts_recent_at = h->stack->now;
+	c->ts_recent_at = seconds_now(c);
 	c->ts_offset = h->ts_offset;
 	c->sack_on = h->sack_on;
 	c->scale_on = h->scale_on;

@@ -217,7 +217,7 @@ void conn_established(struct tcp_conn *c)
 	c->autotune_since = c->stack->now;
 	timers_all_acked(c);
 	timers_keepalive_changed(c);
-	c->confirmed = c->stack->now;
+	c->confirmed = seconds_now(c);
 	neighbour_confirm(c->stack, &c->path);
 	/* An owner in another process writes into the ring by itself and needs it now; one in this process gets it with its
 	 * first ep_send, so that an idle connection costs no buffer. */

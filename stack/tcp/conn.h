@@ -19,18 +19,18 @@ enum verdict { NEXT, DONE, DROP, ACK, CHALLENGE, RESET };
 
 /* Settings of a socket that outlive listen and are inherited by the children of a listener. */
 struct tcp_options {
-	uint32_t keep_idle, keep_interval; /* seconds; 0: the stack's */
+	uint64_t max_pacing_rate;          /* bytes a second; 0: none */
 	uint32_t user_timeout;             /* milliseconds; 0: the stack's */
 	uint32_t notsent_low, window_clamp;
-	uint64_t max_pacing_rate;          /* bytes a second; 0: none */
-	int32_t linger2;                   /* seconds in FIN-WAIT-2; 0: the stack's, < 0: none */
+	uint16_t keep_idle, keep_interval; /* seconds; 0: the stack's */
+	int16_t linger2;                   /* seconds in FIN-WAIT-2; 0: the stack's, < 0: none */
 	uint16_t max_segment;              /* 0: as the path allows */
 	uint16_t defer_accept;             /* seconds */
+	uint16_t fastopen;                 /* a listener's: handshakes at a time whose data is taken; 0: none */
 	uint8_t keep_count, syn_count;     /* 0: the stack's */
 	uint8_t congestion;                /* enum ep_congestion; 0: the stack's */
-	uint16_t fastopen;                 /* a listener's: handshakes at a time whose data is taken; 0: none */
-	bool fastopen_connect;             /* connect waits for the first bytes, if there is a cookie for the peer */
-	bool nodelay, cork;
+	bool fastopen_connect : 1;         /* connect waits for the first bytes, if there is a cookie for the peer */
+	bool nodelay : 1, cork : 1;
 };
 
 /* The beginning of both things that endpoint.tcp can be: TCP_LISTEN is a listener, all else a connection. */
@@ -106,66 +106,72 @@ struct tcp_conn {
 	bool orphan : 1;         /* its owner has gone (close.c) */
 	bool rtt_resume : 1;     /* a timeout was needless: the next sample replaces what is smaller (RFC 4015 3.1) */
 	bool ecn_plain : 1;      /* a SYN without ECN went out after one with it */
+	uint8_t urgent : 2;      /* enum urgent_state of what is received */
+	uint8_t ecn_offered : 6; /* enum ecn_mode of our SYN */
+	uint8_t urgent_byte;
 	uint8_t phase;           /* enum loss_phase */
 	uint8_t retransmit_mode; /* enum retransmit_mode */
-	uint8_t urgent;          /* enum urgent_state of what is received */
-	uint8_t urgent_byte;
+	uint8_t loss_timer;      /* enum loss_timer */
 	uint8_t quickacks;       /* full segments still to be acknowledged at once */
-	uint8_t snd_scale, rcv_scale;
+	uint8_t snd_scale : 4, rcv_scale : 4;
 	uint8_t challenges;      /* in the current interval (RFC 5961 7) */
 	uint8_t backoff, retransmits, probes, keep_probes, dupacks;
-	uint8_t loss_timer;       /* enum loss_timer */
 	uint8_t reorder_steps, reorder_persist; /* RACK.reo_wnd_mult, RACK.reo_wnd_persist */
-	uint8_t ecn_offered;      /* enum ecn_mode of our SYN */
 	uint8_t unacked_segments; /* full segments received since the last ACK */
 	uint16_t snd_mss;         /* payload of a full segment now, options taken off */
 	uint16_t peer_mss, rcv_mss;
-	int soft_error;           /* an ICMP error to report if the connection fails; positive errno */
+	uint16_t soft_error;      /* an ICMP error to report if the connection fails; positive errno */
 
-	struct flow flow;
+	/* What every segment needs, in and out, lies together. Send sequence (RFC 9293 3.3.1); snd_nxt goes back where the path's MTU fell or
+	 * the window closed, snd_max is the highest ever. */
+	uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
+	uint32_t send_base;       /* the sequence number of index 0 of the send ring */
+	/* Receive sequence. rcv_adv is the right edge ever advertised; rcv_limit bytes may be unread. */
+	uint32_t rcv_nxt, rcv_adv, rcv_limit, last_ack_sent;
+	uint32_t receive_base;
+	uint32_t ts_recent, ts_recent_at, ts_offset; /* ts_recent_at: seconds */
+	uint32_t autotune_from;   /* rcv_nxt when the measurement began */
+	uint32_t segments_received, data_received;
 	struct stack *stack;
 	struct endpoint *ep;      /* never NULL */
-	struct timer timer;       /* one for all deadlines; timers.c */
-	nsec due[CONN_DEADLINES]; /* NSEC_NEVER: not armed */
+	nsec autotune_since;
+	nsec last_received, last_acked;
+	struct ecn *ecn;          /* NULL: not negotiated (ecn.c) */
+	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
+	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */
+	struct delivery *delivery; /* pace.h: what is paced or measured; NULL: neither */
+	struct mtu_search *mtu;   /* what size of packets passes, while that is in doubt (mtu_probe.c); else NULL */
+	uint64_t bytes_received;
 	struct list ready_node;   /* on tcp->ready: something may be sent */
+	struct flow flow;
+
+	/* What is sent, and acknowledged. */
+	nsec due[CONN_DEADLINES]; /* NSEC_NEVER: not armed */
+	nsec last_sent, sent_at, timed_at, stalled_since;
+	uint32_t timed_seq, recover;
+	uint32_t snd_up;          /* the number behind the urgent byte; urgent while beyond snd_una */
+	uint32_t snd_small;       /* end of the last small segment sent (Minshall) */
+	uint32_t segments_sent, data_sent;
+	uint64_t bytes_acked;
+	struct path path;
+	struct rtt rtt;
+	struct validation validation;
+	struct cc cc;
+	struct timer timer;       /* one for all deadlines; timers.c */
+
+	/* What few segments need. */
 	struct tcp_listener *listener; /* whose backlog it is in, or NULL */
 	struct half_open *request;     /* of a child that came with its SYN, until the handshake is complete */
 	struct list accept_node;
-	struct path path;
-
-	/* Send sequence (RFC 9293 3.3.1); snd_nxt goes back where the path's MTU fell or the window closed, snd_max is the highest ever. */
-	uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, max_snd_wnd;
-	uint32_t snd_up;          /* the number behind the urgent byte; urgent while beyond snd_una */
-	uint32_t snd_small;       /* end of the last small segment sent (Minshall) */
-	uint32_t send_base;       /* the sequence number of index 0 of the send ring */
-	/* Receive sequence. rcv_adv is the right edge ever advertised; rcv_limit bytes may be unread. */
-	uint32_t irs, rcv_nxt, rcv_adv, rcv_limit, rcv_up, fin_seq, last_ack_sent;
-	uint32_t receive_base;
-	uint32_t ts_recent, ts_offset;
-	uint32_t autotune_from;   /* rcv_nxt when the measurement began */
-	struct ecn *ecn;          /* NULL: not negotiated (ecn.c) */
-	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
-
-	/* sent.c, loss.c */
-	struct mtu_search *mtu;   /* what size of packets passes, while that is in doubt (mtu_probe.c); else NULL */
-	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */
-	nsec sent_at;
-	uint32_t timed_seq, recover;
+	uint32_t iss, irs, rcv_up, fin_seq;
 	struct sack_block duplicate; /* received again, to be reported with the next ACK (RFC 2883); start == end: nothing */
 	uint32_t dsack_round, probe_end; /* RACK.dsack_round, TLP.end_seq */
-	nsec timed_at, stalled_since, challenge_since, oow_acked;
-	nsec ts_recent_at, autotune_since;
-	nsec rcv_rtt;             /* a round trip as the receiver sees it; 0: not known (recv.c) */
-	nsec last_sent, last_received, last_acked;
-	nsec confirmed;           /* when the neighbour was last told that it answers */
-	struct rtt rtt;
-	struct validation validation;
-	struct delivery *delivery; /* pace.h: what is paced or measured; NULL: neither */
-	struct cc cc;
-
-	/* what ep_info shows */
-	uint64_t bytes_received, bytes_acked, bytes_retransmitted;
-	uint32_t segments_sent, segments_received, data_sent, data_received, retransmitted_total, reordered;
+	uint32_t challenge_since, oow_acked; /* milliseconds; challenges are counted from, ... was last answered (0: never) */
+	uint32_t confirmed;       /* seconds: when the neighbour was last told that it answers */
+	uint32_t rcv_rtt;         /* microseconds: a round trip as the receiver sees it; 0: not known (recv.c) */
+	/* what ep_info shows besides */
+	uint64_t bytes_retransmitted;
+	uint32_t retransmitted_total, reordered;
 };
 
 struct tcp_listener {
@@ -209,6 +215,17 @@ static inline const struct cc_ops *conn_congestion(const struct tcp_conn *c)
 	unsigned own = c->socket.options.congestion;
 
 	return own ? cc_number(own) : c->stack->tcp->cc;
+}
+
+/* For what is compared across hours or days, in half the memory. */
+static inline uint32_t seconds_now(const struct tcp_conn *c)
+{
+	return (uint32_t)(c->stack->now / NSEC_PER_SEC);
+}
+
+static inline uint32_t milliseconds_now(const struct tcp_conn *c)
+{
+	return (uint32_t)(c->stack->now / NSEC_PER_MSEC);
 }
 
 /* The sequence number behind the last byte that the program has queued. */

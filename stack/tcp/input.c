@@ -17,8 +17,8 @@
 #include "sent.h"
 #include "timers.h"
 
-#define PAWS_IDLE (24 * 86400 * NSEC_PER_SEC) /* RFC 7323 5.5 */
-#define OUT_OF_WINDOW_INTERVAL (500 * NSEC_PER_MSEC)
+#define PAWS_IDLE (24u * 86400) /* seconds (RFC 7323 5.5) */
+#define OUT_OF_WINDOW_INTERVAL 500u /* milliseconds */
 
 /* The segment on its way through the steps. */
 struct arrival {
@@ -37,7 +37,7 @@ static enum verdict check_paws(struct tcp_conn *c, struct arrival *a)
 
 	if (!c->ts_on || !(s->has & SEG_HAS_TS) || s->flags & SEG_RST)
 		return NEXT;
-	if ((int32_t)(s->tsval - c->ts_recent) >= 0 || c->stack->now - c->ts_recent_at > PAWS_IDLE)
+	if ((int32_t)(s->tsval - c->ts_recent) >= 0 || seconds_now(c) - c->ts_recent_at > PAWS_IDLE)
 		return NEXT;
 	a->why = DROP_TCP_PAWS;
 	return ACK;
@@ -104,7 +104,7 @@ acceptable:
 	/* RFC 7323 4.3: the timestamp of the segment that our last ACK expected is the one to echo. */
 	if (s->has & SEG_HAS_TS && c->ts_on && !(s->flags & (SEG_RST | SEG_SYN)) && seq_leq(s->seq, c->last_ack_sent)) {
 		c->ts_recent = s->tsval;
-		c->ts_recent_at = c->stack->now;
+		c->ts_recent_at = seconds_now(c);
 	}
 	if (s->seq != c->rcv_nxt || space > window)
 		trim(c, s);
@@ -224,8 +224,8 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 		ecn_respond(c);
 	if (conn_has_unsent(c))
 		conn_ready(c);
-	if (c->stack->now - c->confirmed >= NSEC_PER_SEC) {
-		c->confirmed = c->stack->now;
+	if (seconds_now(c) != c->confirmed) {
+		c->confirmed = seconds_now(c);
 		neighbour_confirm(c->stack, &c->path);
 	}
 	return conn_fin_acked(c) ? fin_acked(c) : NEXT;
@@ -388,7 +388,7 @@ static enum verdict steps(struct tcp_conn *c, struct arrival *a)
  * not answer each other for ever. */
 static void answer_refused(struct tcp_conn *c, const struct tcp_segment *s)
 {
-	nsec now = c->stack->now;
+	uint32_t now = milliseconds_now(c);
 
 	if (s->len == 0 && c->oow_acked != 0 && now - c->oow_acked < OUT_OF_WINDOW_INTERVAL)
 		return;

@@ -74,9 +74,9 @@ static int set_keep(const struct endpoint *ep, struct tcp_options *o, enum ep_op
 	if (!within(value, 1, option == EP_KEEP_COUNT ? KEEP_COUNT_MOST : KEEP_MOST))
 		return -EINVAL;
 	if (option == EP_KEEP_IDLE)
-		o->keep_idle = (uint32_t)value;
+		o->keep_idle = (uint16_t)value;
 	else if (option == EP_KEEP_INTERVAL)
-		o->keep_interval = (uint32_t)value;
+		o->keep_interval = (uint16_t)value;
 	else
 		o->keep_count = (uint8_t)value;
 	keepalive_changed(ep);
@@ -174,7 +174,7 @@ int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, 
 	case EP_USER_TIMEOUT:
 		return set_number(&o->user_timeout, value);
 	case EP_LINGER2:
-		o->linger2 = value < 0 ? -1 : value > 120 ? 120 : (int32_t)value;
+		o->linger2 = value < 0 ? -1 : value > 120 ? 120 : (int16_t)value;
 		return 0;
 	case EP_DEFER_ACCEPT:
 		o->defer_accept = (uint16_t)(value < 0 ? 0 : value > UINT16_MAX ? UINT16_MAX : value);

@@ -15,7 +15,7 @@
 #define PROTOCOL_TCP 6
 #define CHECKSUM_OFFSET 16
 #define CHALLENGES 10
-#define CHALLENGE_INTERVAL (5 * NSEC_PER_SEC)
+#define CHALLENGE_INTERVAL 5000u /* milliseconds */
 
 static void put_checksum(uint8_t *header, uint16_t field)
 {
@@ -323,7 +323,7 @@ void output_reset_for(struct stack *s, const struct ip_received *ip, const struc
 
 void output_challenge(struct tcp_conn *c)
 {
-	nsec now = c->stack->now;
+	uint32_t now = milliseconds_now(c);
 
 	if (now - c->challenge_since >= CHALLENGE_INTERVAL || c->challenges == 0) {
 		c->challenge_since = now;

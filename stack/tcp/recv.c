@@ -53,7 +53,8 @@ static void hold_low(struct tcp_conn *c)
 /* A round trip as the receiver sees it: by timestamps what the peer echoes, else no more than a whole window takes to come. */
 static nsec round_trip(struct tcp_conn *c, const struct tcp_segment *s, nsec window_took)
 {
-	nsec sample = window_took;
+	nsec sample = window_took, known;
+	uint32_t usec;
 
 	if (c->ts_on && s->has & SEG_HAS_TS) {
 		uint32_t echoed = conn_ts_now(c->stack, c->ts_offset) - s->tsecr;
@@ -61,11 +62,13 @@ static nsec round_trip(struct tcp_conn *c, const struct tcp_segment *s, nsec win
 		if (echoed <= ECHO_MOST)
 			sample = (echoed + 1) * NSEC_PER_MSEC;
 	}
-	if (c->rcv_rtt == 0 || sample < c->rcv_rtt)
-		c->rcv_rtt = sample;
+	usec = sample < UINT32_MAX * NSEC_PER_USEC ? (uint32_t)((sample + NSEC_PER_USEC - 1) / NSEC_PER_USEC) : UINT32_MAX;
+	if (c->rcv_rtt == 0 || usec < c->rcv_rtt)
+		c->rcv_rtt = usec;
 	else if (c->ts_on)
-		c->rcv_rtt += (sample - c->rcv_rtt) / 8;
-	return c->rcv_rtt > c->rtt.srtt ? c->rcv_rtt : c->rtt.srtt;
+		c->rcv_rtt += (usec - c->rcv_rtt) / 8;
+	known = c->rcv_rtt * NSEC_PER_USEC;
+	return known > c->rtt.srtt ? known : c->rtt.srtt;
 }
 
 /* A program that keeps up, and a peer that fills the window within two round trips: let it be twice as large; but not

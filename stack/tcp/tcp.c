@@ -65,7 +65,7 @@ static void receive(struct stack *s, struct tcp_segment *seg, const struct ip_re
 		receive_unknown(s, seg, ip, 0);
 		return;
 	}
-	switch (f->kind) {
+	switch ((enum flow_kind)f->kind) {
 	case FLOW_CONNECTION:
 		input_segment(container_of(f, struct tcp_conn, flow), seg, ip);
 		break;
@@ -156,7 +156,7 @@ void tcp_icmp_error(struct stack *s, const struct icmp_error *e)
 		conn_end(c, e->error);
 		return;
 	}
-	c->soft_error = e->error;
+	c->soft_error = (uint16_t)e->error;
 	/* ip(7): a stream that asked hears of it at once. */
 	if (c->ep->recv_err && conn_synchronised(c))
 		ep_fail(s, c->ep, e->error, EP_READABLE | EP_WRITABLE);
