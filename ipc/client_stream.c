@@ -4,7 +4,7 @@
  * nothing half done. */
 #include "ipc/client_private.h"
 
-#define GROW_MOST (4u << 20)
+#define GROW_MOST REGION_EXTENT_MOST
 
 static uint32_t bounded(size_t n)
 {

@@ -273,9 +273,10 @@ static uint64_t data_most(const struct family *f, bool grows)
 	return own + left;
 }
 
-static uint8_t *lend(struct family *f, uint32_t want, bool grows, uint32_t *size)
+/* More than `have`, which is what the ring has. */
+static uint8_t *lend(struct family *f, uint32_t want, uint32_t have, uint32_t *size)
 {
-	uint8_t *base = extents_lend_or_null(&f->extents, want, data_most(f, grows), size);
+	uint8_t *base = extents_lend_or_null(&f->extents, want, have, data_most(f, have > 0), size);
 
 	if (base)
 		count_data(f, *size);
@@ -287,6 +288,7 @@ static uint8_t *lend(struct family *f, uint32_t want, bool grows, uint32_t *size
 static void give_back(struct family *f, uint8_t *base, uint32_t size)
 {
 	extents_give_back(&f->extents, f->fds.data, base, size, f->server->config.quota.data_warm / f->server->cores_n);
+	f->server->dirty |= f->extents.dirty.n > 0;
 	count_data(f, -(int64_t)size);
 }
 
@@ -429,7 +431,7 @@ int line_listen(struct family *f, uint32_t line)
 
 	if (l->backlog)
 		return 0;
-	l->backlog = lend(f, EXTENT_MIN, false, &size);
+	l->backlog = lend(f, EXTENT_MIN, 0, &size);
 	if (!l->backlog)
 		return -ENOBUFS;
 	l->backlog_head = 0;
@@ -454,15 +456,11 @@ bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint
 	(void)ep;
 	if (!find(host->server, owner, &f, &line))
 		return false;
-	extent->base = lend(f, want, have > 0, &extent->size);
+	/* Less than was asked for (quota, or the largest there is) may be no more than there is: a program that saw it published would move
+	 * to it, and the stack would not. */
+	extent->base = lend(f, want, have, &extent->size);
 	if (!extent->base)
 		return false;
-	/* Less than was asked for (quota, or the largest there is) may be no more than there is: a program that sees it published moves to
-	 * it, and the stack does not. */
-	if (extent->size <= have) {
-		give_back(f, extent->base, extent->size);
-		return false;
-	}
 	shared = region_line(&f->region, line);
 	publish_extent(f, side == EP_SEND ? &shared->send : &shared->receive, extent->base, extent->size, from);
 	return true;

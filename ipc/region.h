@@ -24,6 +24,8 @@
 #define REGION_MAGIC 0x4c696768u /* "Ligh" */
 #define REGION_VERSION 2u
 
+#define REGION_EXTENT_MOST (256u << 20)  /* bytes of a ring */
+
 enum {
 	REGION_CORES = 16,      /* of the daemon's */
 	REGION_SESSIONS = 256,  /* processes of a family */

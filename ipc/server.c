@@ -189,6 +189,20 @@ static unsigned session_turn(struct session *s)
 	return work;
 }
 
+/* Of what large buffers leave behind, a slice a turn. */
+static unsigned cool_some(struct server *s)
+{
+	struct family *f;
+
+	if (!s->dirty)
+		return 0;
+	LIST_FOREACH(f, &s->families, node)
+		if (extents_cool(&f->extents, f->fds.data))
+			return 1;
+	s->dirty = false;
+	return 0;
+}
+
 unsigned server_turn(struct server *s, nsec now)
 {
 	struct server_host *host;
@@ -212,7 +226,7 @@ unsigned server_turn(struct server *s, nsec now)
 		if (session->state == SESSION_LIVE)
 			work += session_turn(session);
 	}
-	return work + session_ending_step(s);
+	return work + cool_some(s) + session_ending_step(s);
 }
 
 /* ---- sleep ---- */
@@ -245,7 +259,7 @@ bool server_sleep_begin(struct server *s)
 	doorbell_fence();
 	if (s->cores && !cores_quiet(s))
 		return false;
-	if (s->changes.n || s->lanes.n || s->rung.n || !TAILQ_EMPTY(&s->ending) || !TAILQ_EMPTY(&s->dead) || !waitsets_want_room(s))
+	if (s->dirty || s->changes.n || s->lanes.n || s->rung.n || !TAILQ_EMPTY(&s->ending) || !TAILQ_EMPTY(&s->dead) || !waitsets_want_room(s))
 		return false;
 	TAILQ_FOREACH(session, &s->sessions, node)
 		if (session_waits(session))

@@ -17,8 +17,8 @@
 #define NOBODY UINT32_MAX
 #define HOLDER_WORDS (REGION_SESSIONS / 64)
 #define EXTENT_MIN (16u << 10)
-#define EXTENT_MAX (4u << 20)
-#define EXTENT_CLASSES 9u
+#define EXTENT_MAX REGION_EXTENT_MOST
+#define EXTENT_CLASSES 15u
 #define BACKLOG_MAX (EXTENT_MIN / 4u)   /* children's numbers that fit into one small extent */
 #define OWNER_ABORTED UINT32_MAX        /* in sock_line.owner: nobody may claim this child any more */
 
@@ -47,6 +47,8 @@ struct extents {
 	uint64_t start;                         /* of base in the data area's file */
 	uint64_t size, top, lent, warm;
 	struct vector free[EXTENT_CLASSES][2];  /* [cold, warm]: byte offsets */
+	struct vector dirty;                    /* free, but their pages are still to be given back: offset + class */
+	uint32_t cooled;                        /* bytes of the last of them that are done */
 };
 
 enum line_use {
@@ -260,6 +262,7 @@ struct server {
 	uint64_t turn;
 	uint32_t strangers;                  /* connections that have not said what they are */
 	bool look;                           /* sockets are looked at in the next turn */
+	bool dirty;                          /* a family may have dirty extents */
 	bool asleep, stopped;
 	struct server_stats stats;
 	unsigned core, cores_n;
@@ -310,9 +313,11 @@ static inline void count(const struct server *s, _Atomic uint64_t *at, int64_t b
 }
 
 /* ---- extents.c ---- */
-/* quota bounds what may be lent; 0 bytes: none. Gives its size through *got. */
-uint8_t *extents_lend_or_null(struct extents *, uint32_t want, uint64_t quota, uint32_t *got);
+/* quota bounds what may be lent. Gives its size through *got: more than `have`, or nothing is lent. */
+uint8_t *extents_lend_or_null(struct extents *, uint32_t want, uint32_t have, uint64_t quota, uint32_t *got);
 void extents_give_back(struct extents *, int data_fd, uint8_t *base, uint32_t size, uint64_t warm_most);
+/* Gives back a slice of the pages of what is dirty. False: nothing is. */
+bool extents_cool(struct extents *, int data_fd);
 void extents_free(struct extents *);
 
 /* ---- family.c ---- */

@@ -2,6 +2,10 @@
 /* The memory of streams where it is short, and where there is much: what programs see of it is what the stack uses. */
 #include "world.h"
 
+#include <sys/stat.h>
+
+#include "ipc/server_private.h"
+
 #define STREAMS 3
 #define PIECE 40000u
 
@@ -126,10 +130,63 @@ static void a_quota_that_is_nearly_used_up_keeps_streams_apart(void **state)
 		transfer_within(quota, 120000);
 }
 
+/* Of memory pages of the family's data area that the machine has had to give. */
+static uint64_t pages_held(void)
+{
+	struct stat s;
+
+	assert_int_equal(fstat(LIST_FIRST(&world.server->families)->fds.data, &s), 0);
+	return (uint64_t)s.st_blocks * 512;
+}
+
+#define LARGE (64u << 20)
+
+static void a_ring_may_be_far_larger_than_others_and_its_pages_come_back(void **state)
+{
+	struct stream s = { 0 };
+	struct server_stats stats;
+	nsec until = client_now() + 20 * NSEC_PER_SEC;
+	uint32_t listener, small;
+
+	(void)state;
+	begin(0);
+	listener = listen_at(c, 80, 16);
+	small = connect_to(c, 80);
+	assert_true(pages_held() <= 1 << 20);   /* what a small one has is nothing beside it */
+	assert_int_equal(client_set(c, listener, EP_RECEIVE_BUFFER, LARGE), 0);
+	s.near = connect_to(c, 80);
+	client_close(c, accept_from(c, listener));
+	s.far = accept_from(c, listener);
+	assert_int_equal(client_set(c, s.near, EP_SEND_BUFFER, LARGE), 0);
+	while (s.sent < LARGE + PIECE) {   /* the receiver's ring, and more */
+		assert_true(client_now() < until);
+		send_some(&s, 0, PIECE);
+		world_turn(&world);
+	}
+	server_stats(world.server, &stats);
+	assert_in_range(stats.data_lent, LARGE, 4 * LARGE);
+	while (s.got < s.sent) {
+		assert_true(client_now() < until);
+		read_some(&s, 0);
+		world_turn(&world);
+	}
+	assert_true(pages_held() > LARGE);
+	client_close(c, s.near);
+	client_close(c, s.far);
+	client_close(c, small);
+	client_close(c, listener);
+	world_settle(&world);
+	server_stats(world.server, &stats);
+	assert_int_equal(stats.data_lent, 0);
+	assert_true(pages_held() <= (16u << 20) + (1u << 20));   /* what is kept warm */
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_quota_that_is_nearly_used_up_keeps_streams_apart),
+		cmocka_unit_test(a_ring_may_be_far_larger_than_others_and_its_pages_come_back),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

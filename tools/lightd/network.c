@@ -160,6 +160,10 @@ static int make_stack(struct network *n, const struct options *o, struct network
 		tcp_settings_standard(&config.tcp);
 	config.tcp.mtu_probing = o->mtu_probing;
 	config.tcp.max_orphans = o->max_orphans;
+	if (o->tcp_receive_buffer)
+		config.tcp.receive_buffer_max = (uint32_t)o->tcp_receive_buffer;
+	if (o->tcp_send_buffer)
+		config.tcp.send_buffer_max = (uint32_t)o->tcp_send_buffer;
 	config.tcp.memory_high = o->tcp_memory;
 	config.tcp.memory_pressure = o->tcp_memory / 4 * 3;
 	config.tcp.memory_low = o->tcp_memory / 2;

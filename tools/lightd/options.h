@@ -140,6 +140,7 @@ struct options {
 	bool standard_profile;
 	uint8_t mtu_probing;    /* as tcp_settings has it */
 	uint64_t tcp_memory;    /* bytes; 0: no limit */
+	uint64_t tcp_receive_buffer, tcp_send_buffer;  /* bytes; 0: the stack's default */
 	uint32_t max_orphans;
 	uint8_t syn_cookies;    /* enum tcp_cookies */
 	uint8_t fastopen;       /* TCP_FASTOPEN_* */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/region.h"
 #include "stack/tcp/cc.h"
 #include "tools/lightd/settings.h"
 #include "tools/units.h"
@@ -182,6 +183,28 @@ static const char *set_memory(struct options *o, const char *text)
 	return set_bytes(&o->tcp_memory, text);
 }
 
+/* More than one ring may hold (ipc/region.h) would never be lent. */
+static const char *set_ring_limit(uint64_t *to, const char *text)
+{
+	uint64_t bytes;
+	const char *wrong = set_bytes(&bytes, text);
+
+	if (wrong || bytes > REGION_EXTENT_MOST)
+		return "64K to 256M";
+	*to = bytes;
+	return NULL;
+}
+
+static const char *set_receive_buffer(struct options *o, const char *text)
+{
+	return set_ring_limit(&o->tcp_receive_buffer, text);
+}
+
+static const char *set_send_buffer(struct options *o, const char *text)
+{
+	return set_ring_limit(&o->tcp_send_buffer, text);
+}
+
 static const char *set_orphans(struct options *o, const char *text)
 {
 	return set_number(&o->max_orphans, text, 0, 4000000);
@@ -221,6 +244,10 @@ const struct setting settings_daemon[] = {
 	{ "tcp-mtu-probing", "", "tcp-mtu-probing", "off|black-hole|always", 6, false,
 	  "Find by probes what size of packets gets through: never, when nothing long does (default), or always", set_mtu_probing },
 	{ "tcp-memory", "", "tcp-memory", "BYTES", 6, false, "Socket buffers of all streams of a stack (default: no limit but quotas)", set_memory },
+	{ "tcp-receive-buffer", "", "tcp-receive-buffer", "BYTES", 6, false,
+	  "What a stream's receive buffer, and window, grows to (64K to 256M, default 4M)", set_receive_buffer },
+	{ "tcp-send-buffer", "", "tcp-send-buffer", "BYTES", 6, false, "What a stream's send buffer grows to (64K to 256M, default 4M)",
+	  set_send_buffer },
 	{ "tcp-max-orphans", "", "tcp-max-orphans", "NUMBER", 6, false, "Connections that were closed and not finished (default 65536)",
 	  set_orphans },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },

@@ -182,6 +182,34 @@ def test_ss_shows_a_programs_sockets_with_its_pid(daemon):
         server.wait()
 
 
+def test_buffers_that_may_grow_fill_a_long_path(tmp_path):
+    d = Daemon(str(tmp_path), "--delay=25ms", "--mtu=9000", "--rate=2G", "--queue=10000", "--tcp-receive-buffer=32M", "--tcp-send-buffer=32M")
+    reader = ("import hashlib,socket\ns=socket.create_server(('10.77.0.1',7001))\nprint('up',flush=True)\nc,_=s.accept()\n"
+              "n=0\nh=hashlib.sha1()\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\n h.update(d)\nprint(n,h.hexdigest())\n")
+    writer = ("import hashlib,random,socket,time\nb=random.Random(1).randbytes((1<<20)+7)\nh=hashlib.sha1()\nn=0\n"
+              "s=socket.create_connection(('10.77.0.1',7001))\nend=time.monotonic()+4\n"
+              "while time.monotonic()<end:\n s.sendall(b)\n n+=len(b)\n h.update(b)\nprint(n,h.hexdigest())\n")
+    server = subprocess.Popen([LIGHT_RUN, "--socket", d.socket, "--host", "server", "--", "/usr/bin/python3", "-c", reader],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "up\n"
+        sent = d.on("client", "/usr/bin/python3", "-c", writer).stdout
+        assert server.stdout.read() == sent
+        # 40 round trips: windows of 4 MB could not have carried more than 168 MB.
+        assert int(sent.split()[0]) > 250e6
+    finally:
+        server.kill()
+        server.wait()
+        d.end()
+
+
+@pytest.mark.parametrize("option", ["--tcp-receive-buffer", "--tcp-send-buffer"])
+@pytest.mark.parametrize("value", ["63K", "257M", "many"])
+def test_a_buffer_is_no_larger_than_a_ring(tmp_path, option, value):
+    done = run(LIGHTD, "--socket", str(tmp_path / "s"), option + "=" + value)
+    assert done.returncode == 2 and option in done.stderr and "64K to 256M" in done.stderr
+
+
 def test_a_capture_is_a_pcap_file_with_the_frames_in_it(daemon, tmp_path):
     file = str(tmp_path / "c.pcap")
     capture = subprocess.Popen([LIGHTCTL, "--socket", daemon.socket, "--host", "client", "capture", file],
