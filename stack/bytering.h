@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Packed, since each socket has four of them. */
+/* Both structures are packed: each socket has four of the first and two of the second. */
 struct ring_extent {
 	uint8_t *base;  /* NULL: no memory */
 	uint32_t size;  /* a power of two; 0: no memory */
@@ -29,7 +29,7 @@ struct bytering {
 	uint32_t head, tail;              /* the stack's own, checked copies */
 	_Atomic uint32_t *shared_head;    /* NULL: nobody shares it */
 	_Atomic uint32_t *shared_tail;
-};
+} __attribute__((packed, aligned(4)));
 
 /* Bytes between tail and head. */
 static inline uint32_t bytering_used(const struct bytering *r)

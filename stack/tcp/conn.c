@@ -92,6 +92,7 @@ void conn_free(struct tcp_conn *c)
 	mtu_probe_forget(c);
 	pace_detach(c);
 	ecn_forget(c);
+	validate_detach(c);
 	c->ep->tcp = NULL;
 	c->stack->tcp->orphans -= c->orphan;
 	pool_put(&c->stack->tcp->conns, c);

@@ -140,6 +140,7 @@ struct tcp_conn {
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */
 	struct delivery *delivery; /* pace.h: what is paced or measured; NULL: neither */
+	struct validation *validation; /* NULL: nothing was acknowledged yet (validate.c) */
 	struct mtu_search *mtu;   /* what size of packets passes, while that is in doubt (mtu_probe.c); else NULL */
 	uint64_t bytes_received;
 	struct list ready_node;   /* on tcp->ready: something may be sent */
@@ -155,7 +156,6 @@ struct tcp_conn {
 	uint64_t bytes_acked;
 	struct path path;
 	struct rtt rtt;
-	struct validation validation;
 	struct cc cc;
 	struct timer timer;       /* one for all deadlines; timers.c */
 
@@ -188,7 +188,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches;
+	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches, validations;
 	uint32_t orphans;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */

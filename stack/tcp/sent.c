@@ -98,7 +98,7 @@ nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
 		ep_settle(c->stack, c->ep, EP_SEND);
 	c->snd_una = s->ack;
 	c->snd_nxt = seq_max(c->snd_nxt, s->ack);
-	if (seq_geq(c->snd_una, c->validation.round_end))
+	if (!c->validation || seq_geq(c->snd_una, c->validation->round_end))
 		validate_round(c);
 	c->retransmits = 0;
 	c->stalled_since = c->stack->now;

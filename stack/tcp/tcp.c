@@ -192,6 +192,7 @@ int tcp_init(struct stack *s)
 	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
 	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
 	    !pool_init(&t->ecns, sizeof(struct ecn), config->max_endpoints) ||
+	    !pool_init(&t->validations, sizeof(struct validation), config->max_endpoints) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
 		return -ENOMEM;
@@ -213,6 +214,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->records);
 	pool_free(&s->tcp->deliveries);
 	pool_free(&s->tcp->ecns);
+	pool_free(&s->tcp->validations);
 	pool_free(&s->tcp->half_opens);
 	pool_free(&s->tcp->time_waits);
 	free(s->tcp);
@@ -269,7 +271,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 
 	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) +
 	       pool_bytes(&t->mtu_searches) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->deliveries) +
-	       pool_bytes(&t->ecns) + pool_bytes(&t->half_opens) + pool_bytes(&t->time_waits);
+	       pool_bytes(&t->ecns) + pool_bytes(&t->validations) + pool_bytes(&t->half_opens) + pool_bytes(&t->time_waits);
 }
 
 /* Half-open connections first, then TIME-WAIT. */

@@ -8,6 +8,22 @@
 #define PERIOD_ROUNDS 3
 #define NON_VALIDATED_PERIOD (300 * NSEC_PER_SEC)   /* NVP: "five minutes" (4.4) */
 
+static void begin(struct tcp_conn *c)
+{
+	*c->validation = (struct validation){ .round_end = c->snd_una, .open = true, .from = (uint32_t)c->bytes_acked };
+}
+
+/* One that only waits, or only receives, has none. */
+static struct validation *validation_of(struct tcp_conn *c)
+{
+	if (!c->validation) {
+		c->validation = pool_take_or_null(&c->stack->tcp->validations);
+		CHECK(c->validation);   /* as many as connections */
+		begin(c);
+	}
+	return c->validation;
+}
+
 static uint32_t greater(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
@@ -16,14 +32,14 @@ static uint32_t greater(uint32_t a, uint32_t b)
 /* A burst is no more than what a round trip has carried, or an initial window. */
 static void set_pipe_ack(struct tcp_conn *c, uint32_t most)
 {
-	c->validation.pipe_ack = most;
-	c->validation.burst = greater(conn_initial_window(c), most);
+	c->validation->pipe_ack = most;
+	c->validation->burst = greater(conn_initial_window(c), most);
 }
 
 /* Time has come to forget the oldest bin, or more of them. */
 static void turn_bins(struct tcp_conn *c)
 {
-	struct validation *v = &c->validation;
+	struct validation *v = c->validation;
 	uint32_t most = 0;
 	nsec now = c->stack->now, rounds = PERIOD_ROUNDS * c->rtt.srtt, period = rounds > PERIOD_LEAST ? rounds : PERIOD_LEAST;
 	nsec bin = period / (VALIDATION_BINS - 1), passed = 1 + (now - v->bin_end) / bin;
@@ -52,7 +68,7 @@ static void give_up_half(struct tcp_conn *c)
 /* `window`: the largest that what was acknowledged can have had. What has grown since is no larger than what was acknowledged. */
 static void classify(struct tcp_conn *c, uint32_t window)
 {
-	struct validation *v = &c->validation;
+	struct validation *v = c->validation;
 	nsec now = c->stack->now;
 
 	if (v->pipe_ack >= window / 2) {
@@ -69,7 +85,7 @@ static void classify(struct tcp_conn *c, uint32_t window)
 
 void validate_round(struct tcp_conn *c)
 {
-	struct validation *v = &c->validation;
+	struct validation *v = validation_of(c);
 	uint32_t volume = (uint32_t)c->bytes_acked - v->from, window = v->window < c->cc.cwnd ? v->window : c->cc.cwnd;
 
 	if (v->open) {
@@ -101,12 +117,22 @@ void validate_round(struct tcp_conn *c)
 void validate_forget(struct tcp_conn *c)
 {
 	c->unvalidated = false;
-	c->validation = (struct validation){ .round_end = c->snd_una, .open = true, .from = (uint32_t)c->bytes_acked };
+	if (c->validation)
+		begin(c);
+}
+
+void validate_detach(struct tcp_conn *c)
+{
+	if (!c->validation)
+		return;
+	pool_put(&c->stack->tcp->validations, c->validation);
+	c->validation = NULL;
+	c->unvalidated = false;
 }
 
 uint32_t validate_loss(struct tcp_conn *c, uint32_t flight)
 {
-	struct validation *v = &c->validation;
+	struct validation *v = validation_of(c);
 
 	v->in_loss = c->unvalidated;
 	v->resent_from = (uint32_t)c->bytes_retransmitted;
@@ -115,7 +141,7 @@ uint32_t validate_loss(struct tcp_conn *c, uint32_t flight)
 
 void validate_recovered(struct tcp_conn *c)
 {
-	struct validation *v = &c->validation;
+	struct validation *v = validation_of(c);
 
 	if (v->in_loss) {
 		uint32_t half = ((uint32_t)c->bytes_retransmitted - v->resent_from) / 2, least = c->snd_mss;

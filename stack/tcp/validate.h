@@ -11,6 +11,8 @@
 void validate_round(struct tcp_conn *);
 /* pipeACK is undefined: the start, another algorithm, a timeout (whose own response is all there is, 4.4). */
 void validate_forget(struct tcp_conn *);
+/* The connection is over. */
+void validate_detach(struct tcp_conn *);
 
 /* Loss is seen; flight: FlightSize. What the algorithm is to reduce (4.4.1). */
 uint32_t validate_loss(struct tcp_conn *, uint32_t flight);
@@ -20,13 +22,13 @@ void validate_recovered(struct tcp_conn *);
 /* In the non-validated phase (4.4.2). Something has arrived: a burst may go. */
 static inline void validate_acked(struct tcp_conn *c)
 {
-	c->validation.burst_end = c->snd_nxt + c->validation.burst;
+	c->validation->burst_end = c->snd_nxt + c->validation->burst;
 }
 
 /* What is left of it before something arrives. All of it where nothing is in flight. */
 static inline uint32_t validate_room(const struct tcp_conn *c)
 {
-	uint32_t end = c->validation.burst_end;
+	uint32_t end = c->validation->burst_end;
 
 	return seq_gt(end, c->snd_nxt) ? end - c->snd_nxt : 0;
 }
