@@ -72,15 +72,13 @@ void bytering_share(struct bytering *r, _Atomic uint32_t *head, _Atomic uint32_t
 		atomic_store_explicit(tail, r->tail, memory_order_release);
 }
 
-void bytering_write_at(struct bytering *r, uint32_t index, const void *bytes, uint32_t n)
+static bool is_one_run(const struct bytering *r, uint32_t index, uint32_t n)
 {
-	const uint8_t *from = bytes;
+	return r->next.size == 0 && n <= r->current.size - (index & (r->current.size - 1));
+}
 
-	CHECK(index - r->tail + n <= bytering_capacity(r) || n == 0);
-	if (n && r->next.size == 0 && n <= r->current.size - (index & (r->current.size - 1))) {
-		memcpy(r->current.base + (index & (r->current.size - 1)), from, n);  /* as nearly always */
-		return;
-	}
+static void write_runs(struct bytering *r, uint32_t index, const uint8_t *from, uint32_t n)
+{
 	while (n) {
 		uint32_t run = n;
 		uint8_t *to = run_at(r, index, &run);
@@ -90,6 +88,16 @@ void bytering_write_at(struct bytering *r, uint32_t index, const void *bytes, ui
 		index += run;
 		n -= run;
 	}
+}
+
+/* Nearly always it is one run: that is looked for first, here and in the two below. */
+void bytering_write_at(struct bytering *r, uint32_t index, const void *bytes, uint32_t n)
+{
+	CHECK(index - r->tail + n <= bytering_capacity(r) || n == 0);
+	if (n && is_one_run(r, index, n))
+		memcpy(r->current.base + (index & (r->current.size - 1)), bytes, n);
+	else
+		write_runs(r, index, bytes, n);
 }
 
 void bytering_publish(struct bytering *r, uint32_t head)
@@ -126,48 +134,53 @@ bool bytering_sync_head(struct bytering *r)
 	return true;
 }
 
-void bytering_read_at(const struct bytering *r, uint32_t index, void *to, uint32_t n)
+static void read_runs(const struct bytering *r, uint32_t index, uint8_t *to, uint32_t n)
 {
-	uint8_t *out = to;
-
-	CHECK(index - r->tail <= bytering_used(r) && n <= r->head - index);
 	while (n) {
 		uint32_t run = n;
 		const uint8_t *from = run_at(r, index, &run);
 
-		memcpy(out, from, run);
-		out += run;
+		memcpy(to, from, run);
+		to += run;
 		index += run;
 		n -= run;
 	}
 }
 
-uint64_t bytering_read_sum_at(const struct bytering *r, uint32_t index, void *to, uint32_t n)
+void bytering_read_at(const struct bytering *r, uint32_t index, void *to, uint32_t n)
 {
-	uint8_t *out = to;
+	CHECK(index - r->tail <= bytering_used(r) && n <= r->head - index);
+	if (n && is_one_run(r, index, n))
+		memcpy(to, r->current.base + (index & (r->current.size - 1)), n);
+	else
+		read_runs(r, index, to, n);
+}
+
+static uint64_t read_sum_runs(const struct bytering *r, uint32_t index, uint8_t *to, uint32_t n)
+{
 	uint64_t sum = 0;
 	bool odd = false;  /* the next run begins at an odd offset of the whole */
 
-	CHECK(index - r->tail <= bytering_used(r) && n <= r->head - index);
-	if (n) {
-		uint32_t run = n;
-		const uint8_t *from = run_at(r, index, &run);
-
-		if (run == n)  /* as nearly always */
-			return csum_copy(0, out, from, n);
-	}
 	while (n) {
 		uint32_t run = n;
 		const uint8_t *from = run_at(r, index, &run);
-		uint64_t piece = csum_copy(0, out, from, run);
+		uint64_t piece = csum_copy(0, to, from, run);
 
 		sum = csum_join(sum, odd ? csum_swap(piece) : piece);
 		odd ^= run & 1;
-		out += run;
+		to += run;
 		index += run;
 		n -= run;
 	}
 	return sum;
+}
+
+uint64_t bytering_read_sum_at(const struct bytering *r, uint32_t index, void *to, uint32_t n)
+{
+	CHECK(index - r->tail <= bytering_used(r) && n <= r->head - index);
+	if (n && is_one_run(r, index, n))
+		return csum_copy(0, to, r->current.base + (index & (r->current.size - 1)), n);
+	return read_sum_runs(r, index, to, n);
 }
 
 void bytering_release(struct bytering *r, uint32_t tail)

@@ -36,8 +36,11 @@ static void interface_flush(struct stack *s, struct interface *i)
 	CHECK(taken <= i->out_count);
 	s->counts[COUNT_TX_FRAMES] += taken;
 	i->out_count -= taken;
+	i->out_retry = 0;
+	if (i->out_count == 0)
+		return;
 	memmove(i->out, i->out + taken, i->out_count * sizeof(i->out[0]));
-	i->out_retry = i->out_count ? s->now + RETRY : 0;
+	i->out_retry = s->now + RETRY;
 }
 
 struct pkt *pkt_borrow(struct stack *s, const struct path *path)

@@ -75,11 +75,9 @@ static inline uint16_t csum_update(uint16_t field, uint16_t before, uint16_t aft
 static inline uint64_t csum_pseudo(const struct ipaddr *source, const struct ipaddr *destination,
 				   uint8_t protocol, uint32_t length)
 {
-	uint64_t sum = 0;
+	uint64_t sum = csum_join(csum_join(source->halves[0], source->halves[1]), csum_join(destination->halves[0], destination->halves[1]));
 
-	for (unsigned i = 0; i < 4; i++)
-		sum += (uint64_t)source->words[i] + destination->words[i];
-	return sum + __builtin_bswap32(length) + __builtin_bswap32((uint32_t)protocol);
+	return (uint32_t)sum + (sum >> 32) + __builtin_bswap32(length) + __builtin_bswap32((uint32_t)protocol);
 }
 
 #endif

@@ -245,7 +245,7 @@ static inline bool conn_synchronised(const struct tcp_conn *c)
 {
 	uint8_t s = c->socket.state;
 
-	return s != TCP_CLOSED && s != TCP_SYN_SENT && s != TCP_SYN_RECEIVED && s != TCP_TIME_WAIT;
+	return s == TCP_ESTABLISHED || (s != TCP_CLOSED && s != TCP_SYN_SENT && s != TCP_SYN_RECEIVED && s != TCP_TIME_WAIT);
 }
 
 static inline bool conn_fin_acked(const struct tcp_conn *c)

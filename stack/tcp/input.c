@@ -219,7 +219,8 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 		timers_restart(c);
 	recovery_ack(c, a->s, news, acked, rtt);
 	take_window(c, a);
-	send_note_room(c);
+	if (c->was_full)
+		send_note_room(c);
 	if (c->ecn)
 		ecn_respond(c);
 	if (conn_has_unsent(c))

@@ -166,7 +166,8 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 		/* What arrived had left together, and nothing was amiss: nearly always. */
 		c->dupacks = 0;
 		loss_tell(c, &told);
-		rack_schedule_probe(c);
+		if (c->snd_una != c->snd_nxt)
+			rack_schedule_probe(c);
 		return;
 	}
 	undone = undo_check(c, s, news, moved);

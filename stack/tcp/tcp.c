@@ -242,6 +242,8 @@ unsigned tcp_output_ready(struct stack *s)
 			return n;
 		}
 	}
+	if (list_empty(&s->tcp->ready))
+		return n;
 	/* Who becomes ready meanwhile waits for the next turn. */
 	list_init(&batch);
 	list_splice(&batch, &s->tcp->ready);
