@@ -294,7 +294,7 @@ bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
 
 const char *tcp_check(const struct stack *s)
 {
-	uint32_t ready = 0, gaps = 0, searches = 0, orphans = 0;
+	uint32_t ready = 0, gaps = 0, searches = 0, validations = 0, orphans = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->tcp->conns); i++) {
 		const struct tcp_conn *c = pool_at_or_null(&s->tcp->conns, i);
@@ -304,6 +304,7 @@ const char *tcp_check(const struct stack *s)
 		ready += list_linked(&c->ready_node);
 		gaps += c->gaps != NULL;
 		searches += c->mtu != NULL;
+		validations += c->validation != NULL;
 		orphans += c->orphan;
 		if (c->ep->released)
 			return "tcp: a connection outlived its endpoint";
@@ -316,6 +317,8 @@ const char *tcp_check(const struct stack *s)
 		return "tcp: orphans are counted wrong";
 	if (searches != s->tcp->mtu_searches.used)
 		return "tcp: a search for the path MTU is lost";
+	if (validations != s->tcp->validations.used)
+		return "tcp: the account of a used window is lost";
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
 }
 
