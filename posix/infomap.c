@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "stack/endpoint.h"
+
 _Static_assert(offsetof(struct infomap_tcp, snd_wnd) == offsetof(struct tcp_info, tcpi_snd_wnd), "Linux's layout");
 _Static_assert((int)EP_DISORDER == TCP_CA_Disorder && (int)EP_REDUCED == TCP_CA_CWR && (int)EP_RECOVERY == TCP_CA_Recovery &&
 	       (int)EP_LOSS == TCP_CA_Loss, "Linux's numbers");
@@ -37,6 +39,7 @@ static void fill_state(const struct ep_info *i, struct infomap_tcp *t)
 			       (i->window_scaling ? TCPI_OPT_WSCALE : 0) | (i->syn_data ? TCPI_OPT_SYN_DATA : 0) |
 			       (i->ecn != EP_ECN_NONE ? TCPI_OPT_ECN : 0) | (i->ecn_seen ? TCPI_OPT_ECN_SEEN : 0));
 	t->scales = (uint8_t)((i->send_scale & 15) | (i->receive_scale & 15) << 4);
+	t->flags = i->delivery_app_limited;   /* the lowest bit */
 	t->pmtu = i->path_mtu;
 	t->rto = usec(i->rto);
 	t->rtt = usec(i->srtt);
@@ -64,7 +67,18 @@ void infomap_tcp(const struct ep_info *i, struct infomap_tcp *t)
 	t->snd_wnd = i->send_window;
 	t->rcv_wnd = i->receive_window;
 	t->total_retrans = i->retransmitted_total;
-	t->reord_seen = i->reorder_seen;
+	t->delivered = i->delivered;
+	t->dsack_dups = i->duplicates;
+	t->reordering = i->reordering;
+	t->reord_seen = i->reorderings;
+	t->rcv_ooopack = i->received_reordered;
+	t->busy_time = i->busy / NSEC_PER_USEC;
+	t->rwnd_limited = i->window_limited / NSEC_PER_USEC;
+	t->sndbuf_limited = i->buffer_limited / NSEC_PER_USEC;
+	t->ato = usec(i->ack_timeout);
+	t->rcv_rtt = usec(i->receive_rtt);
+	t->rcv_ssthresh = i->receive_limit;
+	t->max_pacing_rate = i->max_pacing_rate ? i->max_pacing_rate : UINT64_MAX;
 	t->bytes_acked = i->bytes_acked;
 	t->bytes_received = i->bytes_received;
 	t->bytes_sent = i->bytes_sent;

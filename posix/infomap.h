@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "stack/endpoint.h"
+struct ep_info;
 
 #define INFOMAP_NAME_BYTES 16   /* TCP_CA_NAME_MAX */
 

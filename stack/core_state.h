@@ -121,6 +121,11 @@ static inline void drop_count(struct stack *s, enum drop reason)
 	s->drops[reason]++;
 }
 
+static inline void count_more(struct stack *s, enum count which, uint32_t n)
+{
+	s->counts[which] += n;
+}
+
 static inline void count(struct stack *s, enum count which)
 {
 	s->counts[which]++;

@@ -204,7 +204,14 @@ struct ep_info {
 	/* Segments: outstanding in all, and of those SACKed, taken for lost and not sent again yet, sent again and in flight. */
 	uint32_t in_flight_segments, sacked, lost, sent_again;
 	enum ep_recovery recovery;
-	uint32_t retransmitted_total, reorder_seen, path_mtu;
+	uint32_t retransmitted_total, path_mtu;  /* segments */
+	/* Segments: sent ones that arrived, once each, and the SYN; that the peer reported to have twice. How often sent ones arrived late and
+	 * by how many segments at most (3 at least); how many received ones came beyond a gap. */
+	uint32_t delivered, duplicates, reorderings, reordering, received_reordered;
+	nsec busy, window_limited, buffer_limited;  /* with something to send in all; of that: for want of window, of buffer */
+	nsec ack_timeout, receive_rtt;        /* 0: nothing received yet, or measured */
+	uint32_t receive_limit;               /* what may lie unread */
+	uint64_t max_pacing_rate;             /* 0: none */
 	uint64_t pacing_rate, delivery_rate;  /* bytes a second; 0: not known */
 	bool delivery_app_limited;
 	const char *cc;          /* congestion control's name */

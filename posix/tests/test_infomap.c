@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "posix/infomap.h"
+#include "stack/endpoint.h"
 
 static const struct ep_info sample = {
 	.type = EP_STREAM, .state = TCP_CLOSE_WAIT, .mss = 1448, .receive_mss = 1460, .cwnd = 14480, .ssthresh = 7240,
@@ -16,6 +17,9 @@ static const struct ep_info sample = {
 	.srtt = 5 * NSEC_PER_MSEC, .rttvar = 2 * NSEC_PER_MSEC, .rto = 205 * NSEC_PER_MSEC, .rtt_min = 4 * NSEC_PER_MSEC,
 	.last_data_sent = 3 * NSEC_PER_SEC, .bytes_acked = 1, .bytes_received = 2, .bytes_sent = 3, .segments_sent = 4,
 	.in_flight_segments = 5, .send_unsent = 6, .retransmitted_total = 7, .path_mtu = 1500,
+	.delivered = 11, .duplicates = 12, .reorderings = 13, .reordering = 14, .received_reordered = 15, .busy = 16 * NSEC_PER_USEC,
+	.window_limited = 17 * NSEC_PER_USEC, .buffer_limited = 18 * NSEC_PER_USEC, .ack_timeout = 40 * NSEC_PER_MSEC,
+	.receive_rtt = 19 * NSEC_PER_USEC, .receive_limit = 20, .delivery_app_limited = true,
 };
 
 static void fields_lie_where_the_system_header_has_them(void **state)
@@ -51,6 +55,19 @@ static void fields_lie_where_the_system_header_has_them(void **state)
 	assert_int_equal(t.tcpi_delivered_ce, 8);
 	assert_int_equal(t.tcpi_pacing_rate, 9);
 	assert_int_equal(t.tcpi_delivery_rate, 10);
+	assert_int_equal(t.tcpi_delivery_rate_app_limited, 1);
+	assert_int_equal(t.tcpi_delivered, 11);
+	assert_int_equal(t.tcpi_dsack_dups, 12);
+	assert_int_equal(t.tcpi_reord_seen, 13);
+	assert_int_equal(t.tcpi_reordering, 14);
+	assert_int_equal(t.tcpi_rcv_ooopack, 15);
+	assert_int_equal(t.tcpi_busy_time, 16);
+	assert_int_equal(t.tcpi_rwnd_limited, 17);
+	assert_int_equal(t.tcpi_sndbuf_limited, 18);
+	assert_int_equal(t.tcpi_ato, 40000);
+	assert_int_equal(t.tcpi_rcv_rtt, 19);
+	assert_int_equal(t.tcpi_rcv_ssthresh, 20);
+	assert_true(t.tcpi_max_pacing_rate == UINT64_MAX);
 }
 
 static void a_short_buffer_gets_the_beginning(void **state)

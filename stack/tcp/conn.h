@@ -52,6 +52,9 @@ enum conn_deadline { DUE_RETRANSMIT, DUE_ACK, DUE_KEEPALIVE, DUE_LIFE, DUE_LOSS,
 /* What the deadline for loss is for (RFC 8985). */
 enum loss_timer { LOSS_TIMER_NONE, LOSS_TIMER_REORDER, LOSS_TIMER_PROBE };
 
+/* DupThresh (RFC 5681 3.2, RFC 6675 2). */
+#define DUPLICATES 3
+
 enum loss_phase { LOSS_OPEN, LOSS_RECOVERY, LOSS_TIMEOUT };
 
 enum urgent_state { URGENT_NONE, URGENT_EXPECTED, URGENT_HERE, URGENT_TAKEN };
@@ -71,6 +74,19 @@ struct validation {
 	bool begun;             /* it counts: there was no recovery in it */
 	bool open;              /* nothing was acknowledged in it yet: what is in flight then is its end */
 	bool in_loss;           /* the loss was in the non-validated phase */
+};
+
+/* What a sender is about (meter.h): nothing; sending; waiting for the peer's window; for a program that waits for room in the buffer. */
+enum meter_state { METER_IDLE, METER_BUSY, METER_WINDOW, METER_BUFFER, METER_STATES };
+
+struct meter {
+	uint32_t changed, time[METER_STATES - 1]; /* milliseconds */
+	uint32_t since, from;           /* of the measurement of a rate: when, in microseconds, and snd_una then */
+	uint32_t rate_bytes, rate_usec; /* the last good one */
+	uint32_t duplicates, reorderings;
+	uint16_t reordering;            /* the farthest, in segments */
+	uint8_t state;
+	bool rate_starved;              /* the program had no more to send */
 };
 
 struct gap_interval {
@@ -170,6 +186,7 @@ struct tcp_conn {
 	uint32_t confirmed;       /* seconds: when the neighbour was last told that it answers */
 	uint32_t rcv_rtt;         /* microseconds: a round trip as the receiver sees it; 0: not known (recv.c) */
 	/* what ep_info shows besides */
+	struct meter meter;
 	uint64_t bytes_retransmitted;
 	uint32_t retransmitted_total, reordered;
 };

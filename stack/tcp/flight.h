@@ -68,6 +68,8 @@ struct flight_news {
 	nsec rtt;                    /* of the newest segment that was sent only once; 0: none */
 	unsigned ranges;             /* blocks that were believed */
 	bool original;               /* something that was sent once and not SACKed before has arrived */
+	bool reordered;              /* a hole that was never sent again was filled; the lowest begins at reordered_from */
+	uint32_t reordered_from;
 	bool dsack;                  /* a block reports a duplicate (RFC 2883), [dsack_start, dsack_end) */
 	uint32_t dsack_start, dsack_end;
 };

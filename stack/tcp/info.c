@@ -5,6 +5,7 @@
 #include "ecn.h"
 #include "flight.h"
 #include "loss.h"
+#include "meter.h"
 #include "pace.h"
 #include "recv.h"
 
@@ -41,6 +42,26 @@ static void fill_recovery(const struct tcp_conn *c, struct ep_info *i)
 		i->recovery = EP_DISORDER;
 }
 
+static void fill_meter(const struct tcp_conn *c, struct ep_info *i)
+{
+	uint32_t once = c->data_sent - c->retransmitted_total, data_end = seq_min(c->snd_max, conn_send_end(c));
+	uint32_t missing = seq_gt(data_end, c->snd_una) ? segments(c, data_end - c->snd_una) : 0;
+	const struct meter *m = &c->meter;
+
+	missing -= i->sacked < missing ? i->sacked : missing;
+	i->delivered = 1 + (once > missing ? once - missing : 0);
+	i->window_limited = meter_time(c, METER_WINDOW);
+	i->buffer_limited = meter_time(c, METER_BUFFER);
+	i->busy = meter_time(c, METER_BUSY) + i->window_limited + i->buffer_limited;
+	if (c->delivery) {
+		i->delivery_rate = c->delivery->rate.latest;
+		i->delivery_app_limited = c->delivery->rate.latest_app_limited;
+	} else if (m->rate_usec > 0) {
+		i->delivery_rate = (uint64_t)m->rate_bytes * 1000000 / m->rate_usec;
+		i->delivery_app_limited = m->rate_starved;
+	}
+}
+
 static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 {
 	uint32_t unsent_from = seq_min(c->snd_nxt, conn_send_end(c));
@@ -56,10 +77,7 @@ static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 	fill_recovery(c, i);
 	i->cc = c->cc.ops->name;
 	i->pacing_rate = pace_rate(c);
-	if (c->delivery) {
-		i->delivery_rate = c->delivery->rate.latest;
-		i->delivery_app_limited = c->delivery->rate.latest_app_limited;
-	}
+	fill_meter(c, i);
 }
 
 /* The counters of accurate ECN begin with 1, so that zero is somebody else's (RFC 9768 3.2.1). */
@@ -105,7 +123,14 @@ void info_conn(const struct tcp_conn *c, struct ep_info *i)
 	i->data_segments_sent = c->data_sent;
 	i->data_segments_received = c->data_received;
 	i->retransmitted_total = c->retransmitted_total;
-	i->reorder_seen = c->reordered;
+	i->received_reordered = c->reordered;
+	i->duplicates = c->meter.duplicates;
+	i->reorderings = c->meter.reorderings;
+	i->reordering = c->meter.reordering > DUPLICATES ? c->meter.reordering : DUPLICATES;
+	i->ack_timeout = c->data_received ? settings_of(c)->delayed_ack : 0;
+	i->receive_rtt = c->rcv_rtt * NSEC_PER_USEC;
+	i->receive_limit = c->rcv_limit;
+	i->max_pacing_rate = c->socket.options.max_pacing_rate;
 	i->path_mtu = c->path.mtu;
 	i->cc = conn_congestion(c)->name;
 	if (c->ecn)

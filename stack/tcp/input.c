@@ -9,6 +9,7 @@
 #include "close.h"
 #include "ecn.h"
 #include "fastopen.h"
+#include "meter.h"
 #include "output.h"
 #include "rack.h"
 #include "recovery.h"
@@ -202,6 +203,13 @@ static enum verdict fin_acked(struct tcp_conn *c)
 	}
 }
 
+static void all_acked(struct tcp_conn *c)
+{
+	timers_all_acked(c);
+	if (!conn_has_unsent(c))
+		meter_is(c, METER_IDLE);
+}
+
 static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct flight_news *news)
 {
 	uint32_t acked = a->s->ack - c->snd_una;
@@ -214,7 +222,7 @@ static enum verdict new_ack(struct tcp_conn *c, struct arrival *a, const struct 
 	c->soft_error = 0;
 	/* The timer first: recovery may want it otherwise. */
 	if (c->snd_una == c->snd_max)
-		timers_all_acked(c);
+		all_acked(c);
 	else
 		timers_restart(c);
 	recovery_ack(c, a->s, news, acked, rtt);

@@ -192,8 +192,12 @@ bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 		return false;
 	if (c->ecn)
 		ecn_sent(c, &seg);
-	if (len > 0)
-		c->data_sent += len <= c->snd_mss ? 1 : (len + c->snd_mss - 1) / c->snd_mss;
+	if (len > 0) {
+		uint32_t segments = len <= c->snd_mss ? 1 : (len + c->snd_mss - 1) / c->snd_mss;
+
+		c->data_sent += segments;
+		c->segments_sent += segments - 1;
+	}
 	c->last_sent = c->stack->now;
 	ack_went_out(c);
 	return true;

@@ -7,7 +7,6 @@
 #include "send.h"
 #include "timers.h"
 
-#define DUPLICATES 3
 #define REORDER_PERSIST 16     /* recoveries without a D-SACK before the window is small again */
 #define REORDER_MOST 63
 #define MAX_ACK_DELAY (200 * NSEC_PER_MSEC)   /* RFC 8985 7.2 WCDelAckT, as Linux has it */

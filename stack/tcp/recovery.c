@@ -6,13 +6,13 @@
 
 #include "ecn.h"
 #include "loss.h"
+#include "meter.h"
 #include "mtu_probe.h"
 #include "rack.h"
 #include "timers.h"
 #include "undo.h"
 #include "validate.h"
 
-#define DUPLICATES 3
 #define RENEGING_LEAST (10 * NSEC_PER_MSEC)
 
 /* RFC 9937 5: RecoverFS is what was outstanding and not SACKed before. */
@@ -92,6 +92,9 @@ void recovery_take(struct tcp_conn *c, const struct tcp_segment *s, struct fligh
 	flight_take_sack(c, s, news);
 	if (seq_gt(s->ack, c->snd_una))
 		flight_take_ack(c, s, news);
+	c->reordering_seen |= news->reordered;
+	if (news->dsack || news->reordered)
+		meter_news(c, news);
 }
 
 static void end_episode(struct tcp_conn *c)

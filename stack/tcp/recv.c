@@ -191,7 +191,7 @@ static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
 	uint32_t ahead = s->seq - c->rcv_nxt;
 
 	gaps_overlap(c, s->seq, s->seq + s->len);
-	c->reordered++;
+	c->reordered += s->segments;
 	if (c->quickacks < 4)
 		c->quickacks = 4;
 	/* Where memory is short, what comes beyond a gap has to fit into what there is: nothing that was SACKed is thrown away for it. */

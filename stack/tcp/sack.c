@@ -99,12 +99,20 @@ static struct record *join_neighbours(struct tcp_conn *c, struct record *r)
 	return before;
 }
 
+/* RFC 8985 6.2 step 3: a hole that was never sent again was filled. */
+static void note_reordered(const struct record *r, struct flight_news *news)
+{
+	if (!news->reordered || seq_lt(r->start, news->reordered_from))
+		news->reordered_from = r->start;
+	news->reordered = true;
+}
+
 static struct record *take_sacked(struct tcp_conn *c, struct record *r, const struct tcp_segment *s, struct flight_news *news)
 {
 	struct flight *f = c->flight;
 
 	if (seq_lt(r->end, news->highest_before) && r->state == RECORD_SENT && !r->again)
-		c->reordering_seen = true;   /* RFC 8985 6.2 step 3: a hole that was never sent again was filled */
+		note_reordered(r, news);
 	arrived(c, r, s, news);
 	record_leave(f, r);
 	record_enter(f, r, RECORD_SACKED);
@@ -171,7 +179,7 @@ static void acked(struct tcp_conn *c, const struct record *r, const struct tcp_s
 		return;
 	news->acked += record_length(r);
 	if (seq_lt(r->end, news->highest_before) && !r->again)
-		c->reordering_seen = true;
+		note_reordered(r, news);
 	arrived(c, r, s, news);
 }
 

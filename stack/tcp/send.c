@@ -8,6 +8,7 @@
 
 #include "ecn.h"
 #include "loss.h"
+#include "meter.h"
 #include "mtu_probe.h"
 #include "output.h"
 #include "pace.h"
@@ -249,6 +250,25 @@ static void wait_for_chance(struct tcp_conn *c, enum decision last)
 	}
 }
 
+/* What holds the sender up after a burst: the peer's window although cwnd has room, a full buffer of which all is sent, or nothing else
+ * than the network (as Linux's tcp_write_xmit and tcp_cwnd_validate). */
+static enum meter_state held_up_by(const struct tcp_conn *c, enum decision last)
+{
+	uint32_t outstanding = conn_in_flight(c), window = loss_window(c), used = bytering_used(&c->ep->send);
+	uint32_t pipe = c->flight ? flight_pipe(c) : outstanding, by_peer = c->snd_wnd > outstanding ? c->snd_wnd - outstanding : 0;
+	uint32_t unsent = conn_send_end(c) - c->snd_nxt;
+
+	if (last == SEND_NOTHING) {
+		if (outstanding == 0)
+			return METER_IDLE;
+		if (pipe < window && !c->fin_wanted && (used >= c->ep->send_max || used >= bytering_capacity(&c->ep->send)))
+			return METER_BUFFER;
+	} else if (last == SEND_HELD && pipe < window && by_peer < (unsent < c->snd_mss ? unsent : c->snd_mss)) {
+		return METER_WINDOW;
+	}
+	return METER_BUSY;
+}
+
 /* One segment that is longer than the others (RFC 4821 7). */
 static bool send_mtu_probe(struct tcp_conn *c, uint32_t len)
 {
@@ -312,6 +332,7 @@ static void send_burst(struct tcp_conn *c)
 	c->push_small = false;
 	if (c->delivery && d != SEND_IT)
 		pace_held(c);
+	meter_is(c, held_up_by(c, d));
 	if (sent > 0)
 		rack_schedule_probe(c);
 	if (d == SEND_IT)

@@ -4,6 +4,7 @@
 #include "sent.h"
 
 #include "flight.h"
+#include "meter.h"
 #include "timers.h"
 #include "validate.h"
 
@@ -17,6 +18,7 @@ static nsec sample(struct tcp_conn *c, const struct tcp_segment *s)
 		if (seq_lt(s->ack, c->timed_seq))
 			return 0;
 		c->timed = false;
+		meter_arrived(c, s->ack);
 		return c->stack->now > c->timed_at ? c->stack->now - c->timed_at : 1;
 	}
 	if (!c->ts_on || !(s->has & SEG_HAS_TS) || (c->phase == LOSS_OPEN && c->backoff == 0))
@@ -39,21 +41,27 @@ static void pull_along(struct tcp_conn *c)
 		c->recover = c->snd_una - 2;
 }
 
+static void count_again(struct tcp_conn *c, uint32_t numbers)
+{
+	uint32_t segments = numbers <= c->snd_mss ? 1 : (numbers + c->snd_mss - 1) / c->snd_mss;
+
+	c->bytes_retransmitted += numbers;
+	c->retransmitted_total += segments;
+	c->timed = false;
+	count_more(c->stack, COUNT_TCP_RETRANSMITTED, segments);
+}
+
 void sent_segment(struct tcp_conn *c, uint32_t seq, uint32_t end)
 {
 	bool resent = seq_lt(seq, c->snd_max);
 
 	if (resent) {
-		uint32_t again = seq_lt(end, c->snd_max) ? end - seq : c->snd_max - seq;
-
-		c->bytes_retransmitted += again;
-		c->retransmitted_total++;
-		c->timed = false;
-		count(c->stack, COUNT_TCP_RETRANSMITTED);
+		count_again(c, seq_lt(end, c->snd_max) ? end - seq : c->snd_max - seq);
 	} else if (!c->timed) {
 		c->timed = true;
 		c->timed_seq = end;
 		c->timed_at = c->stack->now;
+		meter_begin(c);
 	}
 	c->snd_max = seq_max(c->snd_max, end);
 	if (seq == c->snd_nxt && c->snd_wnd > 0)
@@ -64,10 +72,7 @@ void sent_again(struct tcp_conn *c, struct record *r)
 {
 	struct flight *f = c->flight;
 
-	c->bytes_retransmitted += r->end - r->start;
-	c->retransmitted_total++;
-	c->timed = false;
-	count(c->stack, COUNT_TCP_RETRANSMITTED);
+	count_again(c, r->end - r->start);
 	if (!f->resent_any) {
 		f->resent_any = true;
 		f->resent_tsval = conn_ts_now(c->stack, c->ts_offset);
@@ -100,6 +105,8 @@ nsec sent_acked(struct tcp_conn *c, const struct tcp_segment *s)
 	c->snd_nxt = seq_max(c->snd_nxt, s->ack);
 	if (!c->validation || seq_geq(c->snd_una, c->validation->round_end))
 		validate_round(c);
+	if (c->snd_una == c->snd_max && !timed)
+		meter_arrived(c, s->ack);
 	c->retransmits = 0;
 	c->stalled_since = c->stack->now;
 	pull_along(c);

@@ -4,6 +4,7 @@
 #include "undo.h"
 
 #include "ecn.h"
+#include "meter.h"
 #include "timers.h"
 
 #define TICK_MOST NSEC_PER_MSEC    /* of G in RFC 4015: clock_granularity floors the RTO as well, and is not the clock's then */
@@ -67,8 +68,10 @@ static void undo(struct tcp_conn *c, uint32_t moved)
 		ecn_undone(c);
 	/* What was taken for lost came late, and RFC 8985 6.2 step 3 cannot see that once it was sent again: without this, a path that reorders
 	 * now and then would have every late segment sent twice for ever. */
-	if (c->phase == LOSS_RECOVERY)
+	if (c->phase == LOSS_RECOVERY) {
 		c->reordering_seen = true;
+		meter_reordered(c, moved);
+	}
 	c->phase = LOSS_OPEN;
 	timers_backoff_undone(c);
 }
