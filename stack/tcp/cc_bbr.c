@@ -68,9 +68,13 @@ static void undone(struct cc *cc, uint32_t delivered)
 static void set_pacing(struct cc *cc, unsigned gain)
 {
 	struct bbr *b = bbr_of(cc);
-	uint64_t rate = b->bw / 100 * gain / 100 * (100 - PACING_MARGIN_PERCENT), quantum, least = 2 * cc->mss;
+	uint64_t share = gain * (100 - PACING_MARGIN_PERCENT), rate = b->bw / 10000 * share + b->bw % 10000 * share / 10000;
+	uint64_t quantum, least = 2 * cc->mss;
 
-	if (rate && (b->full_bw_reached || rate > cc->pacing_rate))
+	/* The least window a second: at a byte a second every sample would be one, too, and a quarter more of it none at all. */
+	if (rate < bbr_min_pipe(cc))
+		rate = bbr_min_pipe(cc);
+	if (b->bw && (b->full_bw_reached || rate > cc->pacing_rate))
 		cc->pacing_rate = rate;
 	quantum = cc->pacing_rate / 1000;
 	quantum = quantum < QUANTUM_MOST ? quantum : QUANTUM_MOST;

@@ -38,6 +38,7 @@ static uint64_t rate_of(nsec send, nsec ack)
 	return rate;
 }
 
+/* covers: bbr-rate */
 static void a_rate_is_the_slower_of_sending_and_acknowledging(void **state)
 {
 	(void)state;
