@@ -44,7 +44,7 @@ static void turn_bins(struct tcp_conn *c)
 	nsec now = c->stack->now, rounds = PERIOD_ROUNDS * c->rtt.srtt, period = rounds > PERIOD_LEAST ? rounds : PERIOD_LEAST;
 	nsec bin = period / (VALIDATION_BINS - 1), passed = 1 + (now - v->bin_end) / bin;
 
-	v->bin_end = now + bin;
+	v->bin_end += passed * bin;
 	for (unsigned i = VALIDATION_BINS; i-- > 0;)
 		v->most[i] = i >= passed ? v->most[i - passed] : 0;
 	for (unsigned i = 0; i < VALIDATION_BINS; i++)
@@ -88,16 +88,18 @@ void validate_round(struct tcp_conn *c)
 	struct validation *v = validation_of(c);
 	uint32_t volume = (uint32_t)c->bytes_acked - v->from, window = v->window < c->cc.cwnd ? v->window : c->cc.cwnd;
 
-	if (v->open) {
+	if (v->open && c->snd_una != c->snd_nxt) {
 		v->open = false;
 		v->round_end = c->snd_nxt;
-		if (c->snd_una != c->snd_nxt)
-			return;
+		return;
 	}
 	v->open = true;
 	v->round_end = c->snd_una;
 	v->from = (uint32_t)c->bytes_acked;
 	v->window = c->cc.cwnd;
+	/* Requests and responses: nothing is new before a bin turns. */
+	if (c->unvalidated && volume <= v->most[0] && c->stack->now < v->bin_end)
+		return;
 	if (c->cc.ops->flags & CC_OWN_WINDOW)
 		return;
 	/* 4.2: not while something is recovered; after that it is undefined until there is a measurement. */
