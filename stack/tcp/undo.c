@@ -54,11 +54,12 @@ static void undo(struct tcp_conn *c, uint32_t moved)
 	flight_none_lost(c);
 	if (f->timeout_first) {
 		resume(c, moved);
-	} else {
+	} else if (cwnd < f->before.cwnd || c->cc.ops->flags & CC_OWN_WINDOW) {
 		c->cc = f->before;
 		if (c->cc.cwnd < cwnd)
 			c->cc.cwnd = cwnd;
 	}
+	/* Else it is as large again already, and what it is now holds (RFC 9438 4.9.2). */
 	/* Packets may be shorter than they were then (mtu_probe.c). */
 	if (c->cc.mss != c->snd_mss)
 		conn_update_mss(c);

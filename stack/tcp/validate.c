@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* pipeACK (RFC 7661 4.2) is the maximum of samples over max(3 RTT, 1 s), kept in as many parts as there are bins less one. A sample is what
- * was acknowledged in a round. The first acknowledgment in it finds all in flight that the one before let go: the round is over with that. The window never grows unless it is
- * full, in any phase (loss.c: limited); here it is given up by halves (4.4.3). */
+ * was acknowledged in a round. The first acknowledgment in it finds all in flight that the one before let go: the round is over with that.
+ * The window never grows unless it is full, in any phase (loss.c: limited); here it is given up by halves (4.4.3). */
 #include "validate.h"
 
 #define PERIOD_LEAST NSEC_PER_SEC

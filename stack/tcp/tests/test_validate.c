@@ -12,6 +12,7 @@
 struct sender {
 	struct stack stack;
 	struct tcp_conn c;
+	struct validation v;
 };
 
 /* With a window of so many segments, and numbers that wrap. */
@@ -20,7 +21,8 @@ static void begin(struct sender *s, uint32_t window)
 	memset(s, 0, sizeof(*s));
 	s->stack.now = NSEC_PER_SEC;
 	s->stack.config.tcp.initial_window = 10;
-	s->c = (struct tcp_conn){ .stack = &s->stack, .snd_mss = MSS, .snd_una = 4294960000u, .snd_nxt = 4294960000u };
+	s->c = (struct tcp_conn){ .stack = &s->stack, .snd_mss = MSS, .snd_una = 4294960000u, .snd_nxt = 4294960000u,
+				  .validation = &s->v };
 	s->c.rtt.srtt = 100 * MS;
 	cc_start(&s->c.cc, &cc_newreno, MSS, window * MSS, s->stack.now);
 	validate_forget(&s->c);
@@ -30,7 +32,7 @@ static void ack(struct sender *s, uint32_t bytes)
 {
 	s->c.snd_una += bytes;
 	s->c.bytes_acked += bytes;
-	if (seq_geq(s->c.snd_una, s->c.validation.round_end))
+	if (seq_geq(s->c.snd_una, s->c.validation->round_end))
 		validate_round(&s->c);
 }
 
@@ -53,10 +55,10 @@ static void pipe_ack_is_what_a_round_trip_carries(void **state)
 		begin(&s, 40);
 		for (unsigned i = 0; i < 3; i++)
 			flight(&s, 24, piece);
-		assert_int_equal(s.c.validation.pipe_ack, 24 * MSS);
+		assert_int_equal(s.c.validation->pipe_ack, 24 * MSS);
 		assert_false(s.c.unvalidated);
 		flight(&s, 10, piece);
-		assert_int_equal(s.c.validation.pipe_ack, 24 * MSS);
+		assert_int_equal(s.c.validation->pipe_ack, 24 * MSS);
 	}
 	/* A window that is always full: each acknowledgment lets as much go. */
 	begin(&s, 40);
@@ -66,7 +68,7 @@ static void pipe_ack_is_what_a_round_trip_carries(void **state)
 		ack(&s, MSS);
 		s.c.snd_nxt += MSS;
 	}
-	assert_in_range(s.c.validation.pipe_ack, 40 * MSS, 41 * MSS);
+	assert_in_range(s.c.validation->pipe_ack, 40 * MSS, 41 * MSS);
 }
 
 /* covers: 7661-4.2-pipeack */
@@ -86,10 +88,10 @@ static void it_counts_for_three_round_trips_and_a_second_at_least(void **state)
 		flight(&s, 30, 1);
 		flight(&s, 30, 1);
 		start = s.stack.now;
-		while (s.c.validation.pipe_ack == 30 * MSS)
+		while (s.c.validation->pipe_ack == 30 * MSS)
 			flight(&s, 2, 1);
 		assert_in_range(s.stack.now - start, cases[i].period + 1, cases[i].period * 5 / 4 + 2 * cases[i].rtt);
-		assert_int_equal(s.c.validation.pipe_ack, 2 * MSS);
+		assert_int_equal(s.c.validation->pipe_ack, 2 * MSS);
 	}
 }
 
@@ -100,22 +102,22 @@ static void it_is_undefined_at_the_start_and_after_a_recovery(void **state)
 
 	(void)state;
 	begin(&s, 40);
-	assert_int_equal(s.c.validation.pipe_ack, 0);
+	assert_int_equal(s.c.validation->pipe_ack, 0);
 	flight(&s, 2, 2);
 	assert_false(s.c.unvalidated);
 	flight(&s, 2, 2);
 	assert_true(s.c.unvalidated);
-	assert_int_equal(s.c.validation.pipe_ack, 2 * MSS);
+	assert_int_equal(s.c.validation->pipe_ack, 2 * MSS);
 	/* Frozen while something is recovered, and forgotten. */
 	validate_loss(&s.c, 2 * MSS);
 	s.c.phase = LOSS_RECOVERY;
 	flight(&s, 30, 1);
 	flight(&s, 30, 1);
-	assert_int_equal(s.c.validation.pipe_ack, 2 * MSS);
+	assert_int_equal(s.c.validation->pipe_ack, 2 * MSS);
 	s.c.phase = LOSS_OPEN;
 	validate_recovered(&s.c);
 	assert_false(s.c.unvalidated);
-	assert_int_equal(s.c.validation.pipe_ack, 0);
+	assert_int_equal(s.c.validation->pipe_ack, 0);
 	assert_int_equal(validate_loss(&s.c, 12345), 12345);
 }
 
