@@ -100,7 +100,7 @@ int client_names(struct client *, uint32_t id, struct ep_name *local, struct ep_
 int client_take_error(struct client *, uint32_t id);                            /* positive errno or 0; clears */
 /* Of the error queue; waits, if there is something. quote: EP_QUOTE_MOST bytes. -EAGAIN: none. */
 int client_take_queued_error(struct client *, uint32_t id, struct ep_queued_error *, uint8_t *quote);
-uint32_t client_ready(struct client *, uint32_t id);                            /* EP_* that hold now; reads the line only */
+uint32_t client_ready(struct client *, uint32_t id);                            /* EP_* that hold now; by the line only */
 /* SO_RCVLOWAT of a stream. */
 static inline uint32_t client_receive_low(const struct sock_line *line)
 {

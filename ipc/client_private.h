@@ -125,7 +125,9 @@ uint32_t ring_read_pieces(const struct client *, const struct ring_view *, uint3
 /* Sender's room for a program, and whether that makes it writable (the stack's own threshold). */
 uint32_t send_room(const struct sock_line *, uint32_t capacity);
 uint32_t send_room_from(const struct sock_line *, uint32_t tail, uint32_t capacity);
-bool send_writable_now(struct sock_line *);
+bool send_writable_now(struct client *, uint32_t id);
+/* What may be written before more than TCP_NOTSENT_LOWAT waits to be sent. */
+uint32_t send_unsent_room(const struct sock_line *);
 /* Asks for a larger send ring; waits for the answer if `wait`. */
 int send_grow(struct client *, uint32_t id, uint32_t want, bool wait);
 void send_tell(struct client *, uint32_t id);

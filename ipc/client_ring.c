@@ -128,6 +128,16 @@ uint32_t send_room(const struct sock_line *line, uint32_t capacity)
 	return send_room_from(line, atomic_load_explicit(&line->send_tail, memory_order_acquire), capacity);
 }
 
+uint32_t send_unsent_room(const struct sock_line *line)
+{
+	uint32_t low = atomic_load_explicit(&line->notsent_low, memory_order_acquire), unsent;
+
+	if (low == 0)
+		return UINT32_MAX;
+	unsent = atomic_load_explicit(&line->send_head, memory_order_relaxed) - atomic_load_explicit(&line->send_next, memory_order_acquire);
+	return unsent < low ? low - unsent : 0;
+}
+
 static bool roomy(const struct sock_line *line)
 {
 	struct ring_view view;
@@ -136,17 +146,32 @@ static bool roomy(const struct sock_line *line)
 	ring_look(&line->send, &view);
 	size = view.newest.size;
 	/* Without memory the first send asks for some. As the stack, and Linux, see it: a third of the buffer must be free. */
-	return size == 0 || send_room(line, size) >= size / 3;
+	return send_unsent_room(line) > 0 && (size == 0 || send_room(line, size) >= size / 3);
 }
 
-/* Says that a sender found no room, then looks again: either we see what the daemon freed, or it sees that we wait. */
-bool send_writable_now(struct sock_line *line)
+void send_tell(struct client *c, uint32_t id)
 {
+	struct request q = { .op = REQ_SENT, .line = id };
+
+	if (atomic_exchange(&client_line(c, id)->send_posted, 1) == 0)
+		client_post(c, &q);
+}
+
+/* Says that a sender found no room, then looks again: either we see what the daemon freed, or it sees that we wait. How far it has
+ * come with sending it says when it is asked. */
+bool send_writable_now(struct client *c, uint32_t id)
+{
+	struct sock_line *line = client_line(c, id);
+
 	if (roomy(line))
 		return true;
 	atomic_store_explicit(&line->send_blocked, 1, memory_order_relaxed);
 	doorbell_fence();
-	return roomy(line);
+	if (roomy(line))
+		return true;
+	if (send_unsent_room(line) == 0)
+		send_tell(c, id);
+	return false;
 }
 
 int send_grow(struct client *c, uint32_t id, uint32_t want, bool wait)
@@ -159,14 +184,6 @@ int send_grow(struct client *c, uint32_t id, uint32_t want, bool wait)
 	if (atomic_exchange(&line->grow_posted, 1))
 		return 0;
 	return client_post(c, &q);
-}
-
-void send_tell(struct client *c, uint32_t id)
-{
-	struct request q = { .op = REQ_SENT, .line = id };
-
-	if (atomic_exchange(&client_line(c, id)->send_posted, 1) == 0)
-		client_post(c, &q);
 }
 
 /* ---- receiving ---- */

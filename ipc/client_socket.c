@@ -283,7 +283,7 @@ int client_take_queued_error(struct client *c, uint32_t id, struct ep_queued_err
 
 /* ---- readiness ---- */
 
-static uint32_t ready_stream(struct sock_line *line, uint32_t state, bool readable)
+static uint32_t ready_stream(struct client *c, uint32_t id, uint32_t state, bool readable)
 {
 	uint32_t ready = 0;
 
@@ -295,7 +295,7 @@ static uint32_t ready_stream(struct sock_line *line, uint32_t state, bool readab
 		return EP_WRITABLE | EP_HANGUP;   /* never connected, as Linux */
 	if (readable || state & (LINE_READ_CLOSED | LINE_HANGUP))
 		ready |= EP_READABLE;
-	if (state & (LINE_WRITE_CLOSED | LINE_HANGUP) || send_writable_now(line))
+	if (state & (LINE_WRITE_CLOSED | LINE_HANGUP) || send_writable_now(c, id))
 		ready |= EP_WRITABLE;
 	return ready;
 }
@@ -328,9 +328,9 @@ uint32_t client_ready(struct client *c, uint32_t id)
 	if (posted)
 		state = (state & ~(uint32_t)(LINE_HANGUP | LINE_READ_CLOSED | LINE_WRITE_CLOSED)) | LINE_CONNECTING;
 	if (is_stream(line))
-		ready = ready_stream(line, state, readable);
+		ready = ready_stream(c, id, state, readable);
 	else
-		ready = (readable || state & LINE_READ_CLOSED ? EP_READABLE : 0) | (send_writable_now(line) ? EP_WRITABLE : 0);
+		ready = (readable || state & LINE_READ_CLOSED ? EP_READABLE : 0) | (send_writable_now(c, id) ? EP_WRITABLE : 0);
 	if (state & LINE_READ_CLOSED)
 		ready |= EP_READ_CLOSED;
 	if (state & LINE_HANGUP)

@@ -4,6 +4,7 @@
  * nothing half done. */
 #include "ipc/client_private.h"
 
+#define UNSENT_STEP (64u << 10)
 #define GROW_MOST REGION_EXTENT_MOST
 
 static uint32_t bounded(size_t n)
@@ -45,10 +46,15 @@ static void consider_growth(struct client *c, uint32_t id, uint32_t capacity, ui
  * was added before is seen. The other way round, bytes would go to an old extent that belong into the new one. */
 static uint32_t look_for_room(struct sock_line *line, struct ring_view *view)
 {
-	uint32_t tail = atomic_load_explicit(&line->send_tail, memory_order_acquire);
+	uint32_t tail = atomic_load_explicit(&line->send_tail, memory_order_acquire), room, may;
 
 	ring_look(&line->send, view);
-	return send_room_from(line, tail, view->newest.size);
+	room = send_room_from(line, tail, view->newest.size);
+	may = send_unsent_room(line);
+	/* As in Linux, where a whole skb goes in as long as there is too little. */
+	if (may < UINT32_MAX)
+		may = may == 0 ? 0 : may + UNSENT_STEP;
+	return room < may ? room : may;
 }
 
 /* The lock is held. How much fits now (not 0), or -errno. */
@@ -64,11 +70,13 @@ static ssize_t room_for(struct client *c, uint32_t id, uint32_t n, struct ring_v
 		if (view->newest.size == 0)
 			return rc == -EBADF ? -EPIPE : rc < 0 ? rc : -ENOBUFS;
 	}
-	consider_growth(c, id, view->newest.size, room, n);
+	consider_growth(c, id, view->newest.size, send_room(line, view->newest.size), n);
 	if (room == 0) {
 		atomic_store_explicit(&line->send_blocked, 1, memory_order_relaxed);
 		doorbell_fence();
 		room = look_for_room(line, view);
+		if (room == 0 && send_unsent_room(line) == 0)
+			send_tell(c, id);
 	}
 	return room == 0 ? -EAGAIN : (ssize_t)room;
 }

@@ -58,7 +58,9 @@ struct sock_line {
 	_Atomic uint32_t urgent_index;        /* of the urgent byte in the receive ring */
 	_Atomic uint32_t receive_low;         /* SO_RCVLOWAT of a stream; 0 is 1 */
 	_Atomic uint32_t readable_from;       /* the same, but 1 while no more can come: so many bytes make it readable */
-	uint32_t unused_daemon[5];
+	_Atomic uint32_t notsent_low;         /* TCP_NOTSENT_LOWAT; 0: none */
+	_Atomic uint32_t send_next;           /* with that: up to where the send ring had been sent when the daemon last looked */
+	uint32_t unused_daemon[3];
 
 	/* Written by the program's processes. */
 	_Alignas(64) _Atomic uint32_t receive_tail;

@@ -71,6 +71,23 @@ void line_limit(struct family *f, uint32_t line)
 		atomic_store_explicit(&shared->send_limit, most > INT32_MAX ? INT32_MAX : (uint32_t)most, memory_order_relaxed);
 }
 
+void line_send_next(struct family *f, uint32_t line)
+{
+	atomic_store_explicit(&region_line(&f->region, line)->send_next, ep_send_next(stack_of(f), record(f, line)->ep), memory_order_release);
+}
+
+void line_notsent_low(struct family *f, uint32_t line)
+{
+	struct line_record *l = record(f, line);
+	int64_t low;
+
+	if (l->type != EP_STREAM || ep_get(stack_of(f), l->ep, EP_NOTSENT_LOWAT, &low) < 0)
+		return;
+	line_send_next(f, line);
+	l->notsent_low = (uint32_t)low;
+	atomic_store_explicit(&region_line(&f->region, line)->notsent_low, l->notsent_low, memory_order_release);
+}
+
 void line_errors(struct family *f, uint32_t line)
 {
 	bool some = ep_ready(stack_of(f), record(f, line)->ep) & EP_QUEUED;

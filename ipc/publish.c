@@ -61,6 +61,7 @@ static void announce(struct family *f, uint32_t line)
 	line_names(f, line);
 	line_limit(f, line);
 	line_low(f, line);
+	line_notsent_low(f, line);
 	if (ep_get(f->host->stack, l->ep, EP_OOB_INLINE, &oob_inline) < 0)
 		oob_inline = 0;
 	line_set_state(f, line, LINE_OPEN | LINE_STREAM | LINE_BOUND | LINE_CONNECTED | (oob_inline ? LINE_OOB_INLINE : 0), 0);
@@ -135,6 +136,8 @@ static void publish_line(struct family *f, uint32_t line)
 	if (mask & EP_URGENT)
 		publish_urgent(f, line, &set);
 	line_set_state(f, line, set, clear);
+	if (l->notsent_low)
+		line_send_next(f, line);
 	if (mask & EP_READABLE && l->receive_low > 1 && !(l->state & LINE_LISTENING) && is_too_little(f, line))
 		mask &= ~(uint32_t)EP_READABLE;
 	if (!mask)

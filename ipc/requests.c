@@ -177,6 +177,8 @@ static int do_sent(struct session *s, const struct request *q, struct reply *a)
 		line_set_error(s->family, q->line, -rc);
 		line_changed(s->family, q->line, EP_ERROR);
 	}
+	if (record_of(s, q->line)->notsent_low)
+		line_send_next(s->family, q->line);
 	if (rc != -EPROTO && atomic_load(&shared->send_blocked) && ep_ready(stack_of(s), ep_of(s, q)) & EP_WRITABLE) {
 		atomic_store_explicit(&shared->send_blocked, 0, memory_order_relaxed);
 		line_changed(s->family, q->line, EP_WRITABLE);
@@ -272,6 +274,11 @@ static int do_set(struct session *s, const struct request *q, struct reply *a)
 	if (rc == 0 && q->a == EP_SEND_BUFFER) {
 		line_limit(s->family, q->line);
 		line_set_state(s->family, q->line, 0, LINE_GROW_REFUSED);
+	}
+	if (rc == 0 && q->a == EP_NOTSENT_LOWAT) {
+		line_notsent_low(s->family, q->line);
+		if (ep_ready(stack_of(s), ep_of(s, q)) & EP_WRITABLE)
+			line_changed(s->family, q->line, EP_WRITABLE);
 	}
 	if (rc == 0 && q->a == EP_RECV_ERR)
 		line_errors(s->family, q->line);

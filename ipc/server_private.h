@@ -75,6 +75,7 @@ struct line_record {
 	uint32_t changed;          /* EP_* to publish */
 	uint32_t session;          /* GRANTED: whose */
 	uint32_t generation;       /* counts uses */
+	uint32_t notsent_low;      /* TCP_NOTSENT_LOWAT; else 0: send_next is published */
 	uint32_t receive_low;      /* SO_RCVLOWAT; above 1: publish_line looks whether what came is enough */
 	uint32_t backlog_head;     /* listener: children ever announced */
 	uint8_t *backlog;          /* listener: an extent of EXTENT_MIN bytes */
@@ -370,6 +371,8 @@ void line_changed(struct family *, uint32_t line, uint32_t mask);
 void line_set_state(struct family *, uint32_t line, uint32_t set, uint32_t clear);
 void line_set_error(struct family *, uint32_t line, int error);
 int line_listen(struct family *, uint32_t line);              /* makes the ring of children */
+void line_notsent_low(struct family *, uint32_t line);        /* publishes notsent_low */
+void line_send_next(struct family *, uint32_t line);          /* ... and with it how far sending has come */
 void line_errors(struct family *, uint32_t line);             /* publishes whether the error queue holds something */
 void line_low(struct family *, uint32_t line);                /* publishes receive_low */
 void line_readable_from(struct family *, uint32_t line);      /* ... and what of it holds now */

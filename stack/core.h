@@ -227,7 +227,8 @@ size_t tcp_pool_bytes(const struct stack *);
 int tcp_urgent_mark(struct stack *, struct endpoint *, uint32_t ahead);
 int tcp_urgent_take(struct stack *, struct endpoint *, uint8_t *byte);
 bool tcp_urgent_index(const struct endpoint *, uint32_t *index);
-/* ep_readable_from. */
+/* ep_send_next, ep_readable_from. */
+uint32_t tcp_send_next(const struct endpoint *);
 uint32_t tcp_readable_from(const struct endpoint *);
 
 /* The rest of this header (struct stack, struct interface) belongs to stack.c's author. */

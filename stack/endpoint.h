@@ -145,6 +145,8 @@ int ep_get(struct stack *, ep_id, enum ep_option, int64_t *value);
 int ep_local(struct stack *, ep_id, struct ep_name *);
 int ep_peer(struct stack *, ep_id, struct ep_name *);      /* -ENOTCONN */
 uint32_t ep_ready(struct stack *, ep_id);                  /* EP_* that hold now; EP_ERROR|EP_HANGUP if stale */
+/* The index of the send ring up to which a stream has been sent. */
+uint32_t ep_send_next(struct stack *, ep_id);
 /* EP_RECEIVE_LOW, or 1 while no more can come (the window is shut, no memory): so many bytes make a stream readable. */
 uint32_t ep_readable_from(struct stack *, ep_id);
 int ep_take_error(struct stack *, ep_id);                  /* the pending error (positive errno), cleared; 0 none */

@@ -254,6 +254,13 @@ bool ep_urgent_index(struct stack *s, ep_id id, uint32_t *index)
 	return ep && !ep->closed && ep->type == EP_STREAM && tcp_urgent_index(ep, index);
 }
 
+uint32_t ep_send_next(struct stack *s, ep_id id)
+{
+	struct endpoint *ep = ep_find(s, id);
+
+	return ep && !ep->closed && ep->type == EP_STREAM ? tcp_send_next(ep) : 0;
+}
+
 uint32_t ep_readable_from(struct stack *s, ep_id id)
 {
 	struct endpoint *ep = ep_find(s, id);

@@ -183,9 +183,11 @@ static int tcp_sent(struct stack *s, struct endpoint *ep)
 	(void)s;
 	if (is_listener(ep))
 		return 0;
-	if (conn_synchronised(c) && !c->fin_wanted)
+	if (conn_synchronised(c) && !c->fin_wanted) {
 		conn_ready(c);
-	else if (c->syn_deferred && c->socket.state == TCP_SYN_SENT)
+		if (c->socket.options.notsent_low)
+			send_note_room(c);   /* who is told now that too much waits hears when it has gone */
+	} else if (c->syn_deferred && c->socket.state == TCP_SYN_SENT)
 		active_open_with_data(c);
 	return 0;
 }
@@ -196,6 +198,13 @@ static int tcp_received(struct stack *s, struct endpoint *ep)
 	if (!is_listener(ep))
 		recv_consumed(conn_of(ep));
 	return 0;
+}
+
+uint32_t tcp_send_next(const struct endpoint *ep)
+{
+	const struct tcp_conn *c = conn_of(ep);
+
+	return !is_listener(ep) && conn_synchronised(c) ? seq_min(c->snd_nxt, conn_send_end(c)) - c->send_base : ep->send.head;
 }
 
 uint32_t tcp_readable_from(const struct endpoint *ep)

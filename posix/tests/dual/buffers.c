@@ -495,3 +495,58 @@ TEST(buffers_that_were_not_set_grow)
 	keep_up(p[0], p[1], 0);
 	CHECK(capacity(p[0]) > 4 * (32768 + 32768));
 }
+
+/* ---- unsent ---- */
+
+static int unsent(int s)
+{
+	int n = -1;
+
+	EQUAL(0, ioctl(s, 0x894B /* SIOCOUTQNSD */, &n));
+	return n;
+}
+
+static void read_all(int from, int to)
+{
+	static char sink[65536];
+
+	for (int i = 0; i < 500 && unsent(from) > 0; i++)
+		if (recv(to, sink, sizeof(sink), MSG_DONTWAIT) < 0)
+			sleep_ms(5);
+	EQUAL(0, unsent(from));
+}
+
+/* Little waits to be sent, however large the buffer, and room is told when it has gone. */
+/* covers: sock-notsent-lowat */
+TEST(unsent_bytes_are_bounded)
+{
+	static char some[1000];
+	int p[2], low = 16384, ep;
+
+	tcp_pair(p);
+	keep_up(p[0], p[1], 0);
+	fill(p[0]);
+	CHECK(unsent(p[0]) > low + 2 * 65536);
+	read_all(p[0], p[1]);
+	EQUAL(0, setsockopt(p[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof(low)));
+	ep = watching(p[0], EPOLLOUT | EPOLLET);
+	EQUAL(EPOLLOUT, next_event(ep, 1000));
+	fill(p[0]);
+	CHECK(unsent(p[0]) >= low && unsent(p[0]) <= low + 2 * 65536);
+	EQUAL(0, wait_for_events(p[0], POLLOUT, SHORT));
+	while (next_event(ep, 0))
+		;
+	read_all(p[0], p[1]);
+	EQUAL(EPOLLOUT, next_event(ep, 5000));
+	WRITABLE(p[0]);
+	/* Of a peer that reads, nothing is noticed. */
+	set_nonblocking(p[1]);
+	for (int i = 0; i < 2000; i++) {
+		char sink[4096];
+
+		WRITABLE(p[0]);
+		EQUAL(sizeof(some), send(p[0], some, sizeof(some), MSG_DONTWAIT));
+		while (recv(p[1], sink, sizeof(sink), 0) > 0)
+			;
+	}
+}
