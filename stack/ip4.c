@@ -179,7 +179,7 @@ static uint16_t next_id(struct stack *s, const struct ip_send *send)
 	return (uint16_t)((*counter += s->ip_id_step) - s->ip_id_step);
 }
 
-static void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)
+ALWAYS_INLINE void push_header(struct pkt *p, const struct ip_send *send, uint16_t id, uint16_t fragment)
 {
 	uint32_t lengths, fragments, kind, source = ipaddr_ip4(&send->path->source), destination = ipaddr_ip4(&send->path->destination);
 

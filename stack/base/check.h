@@ -11,4 +11,7 @@ _Noreturn void check_failed(const char *file, int line, const char *condition);
 			check_failed(__FILE__, __LINE__, #condition); \
 	} while (0)
 
+/* Of a function on the way of each segment that has two callers: the compiler would call it. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 #endif

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/check.h"
+
 typedef uint64_t lanes __attribute__((vector_size(32)));
 
 /* Sums of 64-bit words, lane by lane, which lose their carries: but the sum of the upper halves alone does not (for less than 16 GB), and what
@@ -59,7 +61,7 @@ static inline uint64_t add_rest(uint64_t sum, uint8_t *to, const uint8_t *p, siz
 	return sum;
 }
 
-static inline __attribute__((always_inline)) uint64_t add(uint64_t sum, uint8_t *to, const uint8_t *from, size_t n)
+ALWAYS_INLINE uint64_t add(uint64_t sum, uint8_t *to, const uint8_t *from, size_t n)
 {
 	struct gathered a = { 0 }, b = { 0 };
 	size_t at = 0;
