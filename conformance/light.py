@@ -31,7 +31,8 @@ OPTIONS = {name: i + 1 for i, name in enumerate(
     '''REUSE_ADDR REUSE_PORT BROADCAST KEEPALIVE LINGER SEND_BUFFER RECEIVE_BUFFER RECEIVE_LOW
     OOB_INLINE TTL TOS PKTINFO RECV_ERR MTU_DISCOVER FREEBIND MULTICAST_TTL NODELAY CORK MAXSEG
     QUICKACK KEEP_IDLE KEEP_INTERVAL KEEP_COUNT SYN_COUNT USER_TIMEOUT LINGER2 DEFER_ACCEPT
-    NOTSENT_LOWAT WINDOW_CLAMP MTU SHADOW CONGESTION FASTOPEN FASTOPEN_CONNECT MAX_PACING_RATE'''.split())}
+    NOTSENT_LOWAT WINDOW_CLAMP MTU SHADOW CONGESTION FASTOPEN FASTOPEN_CONNECT MAX_PACING_RATE
+    MULTICAST_LOOP MULTICAST_ALL MULTICAST_IF JOIN LEAVE'''.split())}
 STATES = {name: i + 1 for i, name in enumerate(
     '''ESTABLISHED SYN_SENT SYN_RECEIVED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT CLOSED CLOSE_WAIT LAST_ACK
     LISTEN CLOSING'''.split())}
@@ -137,6 +138,19 @@ class Socket:
 
     def get(self, option):
         return self.checked('get', OPTIONS[option])['value']
+
+    @staticmethod
+    def membership(group, interface):
+        """interface: 0 (as routes say), a number, or an address."""
+        if isinstance(interface, str):
+            interface = int.from_bytes(socket.inet_aton(interface), 'big')
+        return int.from_bytes(interface.to_bytes(4, 'big') + socket.inet_aton(group), 'big', signed=True)
+
+    def join(self, group, interface=0):
+        return self.set('JOIN', self.membership(group, interface))
+
+    def leave(self, group, interface=0):
+        return self.set('LEAVE', self.membership(group, interface))
 
     def local(self):
         return tuple(self.checked('local')['name'])

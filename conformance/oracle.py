@@ -86,7 +86,8 @@ class Oracle:
         source, destination = p[12:16], p[16:20]
         asks = self.dhcp and source == bytes(4) and destination == b'\xff' * 4 and p[9] == 17 and \
             p[header_len:header_len + 4] == b'\0\x44\0\x43'
-        require(source in self.addresses or asks, 'an IP source that is not ours')
+        reports = p[9] == 2 and source == bytes(4)      # RFC 3376 4.2.13
+        require(source in self.addresses or asks or reports, 'an IP source that is not ours')
         require(destination[0] not in (0, 127), 'a destination in 0/8 or 127/8')
         if destination == b'\xff\xff\xff\xff':
             require(to == b'\xff' * 6, 'IP broadcast not in a link broadcast')
@@ -109,6 +110,8 @@ class Oracle:
             self.icmp(data)
         elif protocol == 17:
             self.udp(pseudo, data)
+        elif protocol == 2:
+            self.igmp(destination, data)
         else:
             require(protocol == 6, 'a protocol that nobody asked for')
             self.tcp(pseudo, data)
@@ -131,6 +134,14 @@ class Oracle:
                     'unused ICMP fields not zero')
         self.seen['icmp'] += 1
         self.seen[f'icmp {data[0]}'] += 1
+
+    def igmp(self, destination, data):
+        require(len(data) >= 8 and checksum(data) == 0, 'IGMP cut off, or its checksum')
+        require(data[0] in (0x12, 0x16, 0x17, 0x22), f'IGMP type {data[0]} from a host')
+        to = {0x17: b'\xe0\0\0\x02', 0x22: b'\xe0\0\0\x16'}.get(data[0], data[4:8])
+        require(destination == to, 'IGMP to another group than its type is for')
+        require(data[0] == 0x22 or len(data) == 8 and 224 <= data[4] <= 239, 'an IGMP report of no group')
+        self.seen[f'igmp {data[0]:#x}'] += 1
 
     def udp(self, pseudo, data):
         require(len(data) >= 8 and data[4] << 8 | data[5] == len(data), 'UDP length')

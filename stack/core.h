@@ -150,16 +150,24 @@ struct endpoint {
 	struct endpoint *port_next;   /* ports.c: chain of all bound to one port */
 	struct bytering receive, send;
 	struct queued_error *errors;  /* the newest of a ring (errors.c); NULL: none */
-	void *tcp;                    /* struct tcp_conn * or struct tcp_listener * */
+	union {
+		void *tcp;            /* stream: struct tcp_conn * or struct tcp_listener * */
+		struct {              /* datagram */
+			uint32_t groups;            /* group.c: what it joined, the newest first; 0: nothing */
+			uint32_t multicast_source;  /* network order; 0: the interface's */
+		};
+	};
 	uint32_t receive_max, send_max;  /* the most the rings may grow to */
 	uint32_t receive_low;         /* SO_RCVLOWAT */
-	uint8_t type;                 /* enum ep_type */
 	uint8_t ttl, tos;             /* ttl 0: the default, 64 */
 	uint8_t shut;                 /* enum ep_how bits done by the owner */
 	uint8_t mtu_discover;         /* IP_PMTUDISC_* of Linux */
 	uint8_t multicast_ttl;
 	uint8_t errors_count;
 	int16_t linger;               /* -1 off */
+	uint8_t type : 2;             /* enum ep_type */
+	uint8_t multicast_interface : 5;  /* by its number; 0: as routes say */
+	bool multicast_loop : 1, multicast_all : 1;
 	bool bound : 1, closed : 1;   /* bound: ports.c has it; closed: the owner let go; no more events but EP_RELEASED */
 	bool listening : 1;           /* ep_listen succeeded */
 	bool released : 1;            /* over: only EP_RELEASED is still to be taken */

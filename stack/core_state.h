@@ -26,6 +26,8 @@ struct pmtu_table;                /* pmtu.c */
 struct neighbour_table;           /* neighbor.c */
 struct reassembly;                /* fragment.c */
 struct dhcp;                      /* dhcp.c */
+struct group;                     /* group.h */
+struct group_table;               /* group.c */
 
 struct interface_address {
 	struct ipaddr addr;
@@ -33,6 +35,16 @@ struct interface_address {
 	uint8_t announcements;    /* gratuitous ARPs still to send (RFC 5227 2.3) */
 	nsec defended;            /* when a conflict was last answered (RFC 5227 2.4); 0: never */
 	uint32_t ip4, mask;       /* network order */
+};
+
+/* What a host keeps of an interface's multicast routers (RFC 3376 8). */
+struct igmp {
+	struct group *groups;     /* chain through next */
+	struct timer answer;      /* a general query is answered then (version 3) */
+	struct timer change;      /* changes are reported again then (version 3) */
+	nsec v1_until, v2_until;  /* an older querier is on the link until then (RFC 3376 7.2.1) */
+	nsec query_interval;
+	uint8_t robustness, version;
 };
 
 struct interface {
@@ -52,6 +64,7 @@ struct interface {
 	unsigned address_count;
 	struct timer announce;    /* the next gratuitous ARP of any address */
 	struct dhcp *dhcp;        /* its DHCP client; NULL: none */
+	struct igmp igmp;         /* igmp.c */
 	struct neighbour *recent; /* neighbor.c: the last one sent to, while it can be sent to */
 	/* ip4.c: the last source and destination that were accepted, and under which addresses. */
 	uint32_t accepted_source, accepted_destination, accepted_generation;
@@ -90,6 +103,7 @@ struct stack {
 	struct neighbour_table *neighbours;
 	nsec reachable_time;           /* an entry is trusted for that long; the rest of the timeout is for the layers above to confirm it */
 	struct reassembly *reassembly;
+	struct group_table *groups;
 	uint16_t ip_ids[1024];         /* counters by hash of source, destination, protocol (RFC 6864 4.3) */
 	uint16_t ip_id_step;           /* what they count by, so that no two cores of a host give the same; a power of two */
 	int64_t icmp_tokens;           /* errors that may be sent, in nanoseconds' worth (icmp.c) */

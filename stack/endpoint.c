@@ -163,6 +163,7 @@ struct endpoint *ep_new(struct stack *s, enum ep_type type, uint64_t owner)
 	list_init(&ep->waiting_node);
 	ep->linger = -1;
 	ep->multicast_ttl = 1;
+	ep->multicast_loop = ep->multicast_all = true;
 	ep->mtu_discover = 1;
 	ep->receive_low = 1;
 	ep->receive_max = type == EP_STREAM ? s->config.tcp.receive_buffer_max : DATAGRAM_BUFFER;
@@ -191,6 +192,8 @@ void ep_release(struct stack *s, struct endpoint *ep)
 {
 	CHECK(!ep->released);
 	port_unbind(s, ep);
+	if (ep->type == EP_DATAGRAM && ep->groups)
+		groups_release(s, ep);
 	strip(s, ep, EP_RECEIVE);
 	strip(s, ep, EP_SEND);
 	errors_purge(s, ep);

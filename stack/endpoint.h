@@ -127,6 +127,13 @@ enum ep_option {
 	EP_FASTOPEN,            /* listener: connections at a time that may come with data in their SYN (RFC 7413); 0: none */
 	EP_FASTOPEN_CONNECT,    /* ep_connect sends nothing if it has a cookie for the peer: the SYN goes with the first bytes */
 	EP_MAX_PACING_RATE,     /* bytes a second; 0: none */
+	/* IPv4 groups of a datagram socket. An interface is named by a number in host order: 0 the one that routes choose, up to 0xffffff its
+	 * number in this stack, else one of its addresses. */
+	EP_MULTICAST_LOOP,      /* what it sends to a group also goes to the members of this host */
+	EP_MULTICAST_ALL,       /* it also gets what comes for groups that only others joined */
+	EP_MULTICAST_IF,        /* it sends to groups by this one: an address, or number << 32 | an address; 0: as routes say */
+	EP_JOIN,                /* interface << 32 | group; get: of the membership whose index *value was, -ENOENT past the last */
+	EP_LEAVE,               /* the same; interface 0: the first with this group. Set only */
 	EP_OPTIONS,             /* how many there are */
 };
 

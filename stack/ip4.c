@@ -57,15 +57,19 @@ static enum drop check_header(const struct pkt *p, uint32_t *header_len, uint32_
 
 /* RFC 1122 3.2.1.3, RFC 1812 5.3.7: who may send to whom; DROP_REASONS: these may. */
 static enum drop check_addresses(const struct stack *s, const struct interface *i, uint32_t source,
-				 uint32_t destination, bool *broadcast)
+				 uint32_t destination, bool redirected, bool *broadcast)
 {
-	if (i->loopback)
-		return route_is_own(s, destination) ? DROP_REASONS : DROP_IP_DESTINATION;
+	bool joined = ip4_is_multicast(destination) && group_is_wanted(s, i, destination);
+
+	if (i->loopback) {
+		*broadcast |= joined;
+		return joined || route_is_own(s, destination) ? DROP_REASONS : DROP_IP_DESTINATION;
+	}
 	if (ip4_is_loopback(source) || ip4_is_loopback(destination))
 		return DROP_IP_MARTIAN;
 	if (!route_is_own(s, destination)) {
-		/* Of the groups, only all-hosts, which needs no joining (RFC 1112 4). */
-		if (!route_is_broadcast(i, destination) && destination != be32(0xe0000001))
+		/* Of the groups, those that were joined, and all-hosts, which needs no joining (RFC 1112 4). */
+		if (!joined && !route_is_broadcast(i, destination) && destination != be32(0xe0000001))
 			return DROP_IP_DESTINATION;
 		*broadcast = true;
 	} else if (*broadcast) {
@@ -76,15 +80,15 @@ static enum drop check_addresses(const struct stack *s, const struct interface *
 	/* 0.0.0.0 is a host that has no address yet, and broadcasts. */
 	if (ip4_is_this_net(source) && (source || !*broadcast))
 		return DROP_IP_SOURCE;
-	return route_is_own(s, source) ? DROP_IP_MARTIAN : DROP_REASONS;
+	return route_is_own(s, source) && !redirected ? DROP_IP_MARTIAN : DROP_REASONS;
 }
 
 /* Packets come in runs of one flow: the pair that was accepted last is accepted again, until an address changes. */
 static enum drop check_pair(const struct stack *s, struct interface *i, uint32_t source, uint32_t destination,
-			    bool *broadcast)
+			    bool redirected, bool *broadcast)
 {
 	bool to_all = *broadcast;
-	enum drop reason = check_addresses(s, i, source, destination, &to_all);
+	enum drop reason = check_addresses(s, i, source, destination, redirected, &to_all);
 
 	if (reason == DROP_REASONS && !to_all) {
 		i->accepted_source = source;
@@ -114,14 +118,16 @@ void ip4_receive(struct stack *s, struct interface *i, struct pkt *p, bool link_
 
 	count(s, COUNT_IP_RECEIVED);
 	reason = check_header(p, &header_len, &total);
-	/* What a host sends itself is as it was on the loopback interface when another of its cores hands it over. */
-	if (reason == DROP_REASONS && (p->flags & PKT_REDIRECTED) && route_is_own(s, ip->source))
+	/* What a host sends itself is as it was on the loopback interface when another of its cores hands it over; to a group, on the
+	 * interface by which it left. */
+	if (reason == DROP_REASONS && (p->flags & PKT_REDIRECTED) && route_is_own(s, ip->source) &&
+	    (!ip4_is_multicast(ip->destination) || ip4_is_loopback(ip->source)))
 		i = s->interfaces[s->loopback_number];
 	if (reason == DROP_REASONS && (link_broadcast || ip->source != i->accepted_source ||
 				       ip->destination != i->accepted_destination ||
 				       i->accepted_generation != s->route_generation) &&
 	    !is_for_dhcp(i, p, total))
-		reason = check_pair(s, i, ip->source, ip->destination, &link_broadcast);
+		reason = check_pair(s, i, ip->source, ip->destination, p->flags & PKT_REDIRECTED, &link_broadcast);
 	if (reason != DROP_REASONS) {
 		pkt_drop(s, p, reason);
 		return;
@@ -159,6 +165,9 @@ void ip4_deliver(struct stack *s, struct pkt *p, const struct ip_received *rx)
 		break;
 	case PROTOCOL_ICMP:
 		icmp_receive(s, p, rx);
+		break;
+	case PROTOCOL_IGMP:
+		igmp_receive(s, p, rx);
 		break;
 	default:
 		icmp_send_error(s, p, rx, ICMP_UNREACHABLE, 2, 0);
@@ -263,6 +272,36 @@ static bool still_leads(struct stack *s, const struct path *path)
 
 	return path->generation == s->route_generation ||
 	       (route_find(s, &path->source, &path->destination, &fresh) == 0 && fresh.interface == path->interface);
+}
+
+void ip4_loop(struct stack *s, const struct pkt *p, const struct ip_send *send)
+{
+	const struct interface *i = stack_interface_or_null(s, send->path->interface);
+	struct ip_received rx = {
+		.source = send->path->source, .destination = send->path->destination, .interface = send->path->interface,
+		.protocol = send->protocol, .ttl = send->ttl, .tos = send->tos, .to_broadcast = true, .header_len = IP4_HEADER,
+	};
+	struct pkt *copy;
+
+	/* On the loopback interface it comes back by itself. */
+	if (!i || i->loopback || !group_is_wanted(s, i, ipaddr_ip4(&rx.destination)))
+		return;
+	copy = loopback_borrow(s);
+	if (!copy) {
+		drop_count(s, DROP_LINK_NO_PACKET);
+		return;
+	}
+	CHECK(pkt_tailroom(copy) >= p->len);
+	memcpy(copy->data, p->data, p->len);
+	copy->len = p->len;
+	copy->flags = PKT_CSUM_GOOD;
+	push_header(copy, send, 0, 0);
+	rx.header = copy->data;
+	copy->data += IP4_HEADER;
+	copy->len -= IP4_HEADER;
+	count(s, COUNT_UDP_LOOPED);
+	if (!s->config.steer || !core_took(s, copy, &rx))
+		ip4_deliver(s, copy, &rx);
 }
 
 int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)

@@ -61,8 +61,41 @@ void pmtu_free(struct stack *);
 /* ip4.c */
 /* link_broadcast: the frame was not addressed to us alone. */
 void ip4_receive(struct stack *, struct interface *, struct pkt *, bool link_broadcast);
+/* A datagram to a group, about to be sent (data at layer 4, its checksum filled in): a copy to the members of this host. */
+void ip4_loop(struct stack *, const struct pkt *, const struct ip_send *);
 /* Hands a complete datagram (data at layer 4) to its protocol. */
 void ip4_deliver(struct stack *, struct pkt *, const struct ip_received *);
+
+/* group.c */
+bool groups_init(struct stack *);
+void groups_free(struct stack *);
+/* EP_JOIN, EP_LEAVE. 0, -EINVAL, -ENODEV, -EADDRINUSE, -EADDRNOTAVAIL, -ENOBUFS, -EPROTO, or what the link said. */
+int group_join(struct stack *, struct endpoint *, int64_t value);
+int group_leave(struct stack *, struct endpoint *, int64_t value);
+/* EP_JOIN of ep_get. */
+int group_nth(const struct stack *, const struct endpoint *, int64_t *value);
+/* EP_MULTICAST_IF. 0, -EADDRNOTAVAIL. */
+int group_choose_interface(struct stack *, struct endpoint *, int64_t value);
+/* The path of what a socket sends to a group. As route_find. */
+int group_path(struct stack *, const struct endpoint *, const struct ipaddr *source, const struct ipaddr *group, struct path *);
+/* Has anybody on any core of this host joined it there? */
+bool group_is_wanted(const struct stack *, const struct interface *, uint32_t group);
+/* Does a socket get what comes for this group over this interface (IP_MULTICAST_ALL)? */
+bool group_reaches(const struct stack *, const struct endpoint *, uint32_t interface, uint32_t group);
+void groups_release(struct stack *, struct endpoint *);
+void groups_interface_gone(struct stack *, struct interface *);
+const char *groups_check(const struct stack *);
+
+/* igmp.c */
+void igmp_init(struct interface *);
+void igmp_receive(struct stack *, struct pkt *, const struct ip_received *);
+/* The interface has a new group (first: no other core has it), or loses one: reports that. A group that is left stays until it was reported as often as it must. */
+void igmp_joined(struct stack *, struct group *, bool first);
+void igmp_left(struct stack *, struct group *);
+/* The carrier has come back: nobody there knows our groups. */
+void igmp_carrier(struct stack *, struct interface *);
+/* Takes back its timers. */
+void igmp_stop(struct stack *, struct interface *);
 
 /* fragment.c */
 bool fragments_init(struct stack *);

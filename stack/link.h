@@ -46,6 +46,9 @@ struct link_ops {
 	void (*disarm)(struct link *);
 	/* The i-th counter of the device itself (a NIC's own statistics ...); false past the end. NULL: none. */
 	bool (*counter)(struct link *, unsigned i, struct link_counter *);
+	/* Frames for this group (IPv4, network order) are wanted, or no longer: let go as often as it was wanted, by any queue of the
+	 * device. 0 or -errno: they cannot be let in. NULL: the link lets every group in, or nobody can send it one. */
+	int (*group)(struct link *, uint32_t group, bool wanted);
 	void (*close)(struct link *);
 };
 

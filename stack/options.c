@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "wire.h"
+
 #define BUFFER_MIN 2048
 #define BUFFER_MAX (64 << 20)
 
@@ -83,6 +85,20 @@ static int set_common(struct stack *s, struct endpoint *ep, enum ep_option optio
 		return set_byte(&ep->mtu_discover, value, 0, 3);
 	case EP_MULTICAST_TTL:
 		return set_byte(&ep->multicast_ttl, value == -1 ? 1 : value, 0, 255);
+	case EP_MULTICAST_LOOP:
+		ep->multicast_loop = value != 0;
+		return 0;
+	case EP_MULTICAST_ALL:
+		if (value != 0 && value != 1)
+			return -EINVAL;
+		ep->multicast_all = value == 1;
+		return 0;
+	case EP_MULTICAST_IF:
+		return group_choose_interface(s, ep, value);
+	case EP_JOIN:
+		return group_join(s, ep, value);
+	case EP_LEAVE:
+		return group_leave(s, ep, value);
 	default:
 		return -ENOPROTOOPT;
 	}
@@ -173,6 +189,17 @@ int ep_get(struct stack *s, ep_id id, enum ep_option option, int64_t *value)
 	case EP_MULTICAST_TTL:
 		*value = ep->multicast_ttl;
 		return 0;
+	case EP_MULTICAST_LOOP:
+		*value = ep->multicast_loop;
+		return 0;
+	case EP_MULTICAST_ALL:
+		*value = ep->multicast_all;
+		return 0;
+	case EP_MULTICAST_IF:
+		*value = ep->type != EP_DATAGRAM ? 0 : (int64_t)((uint64_t)ep->multicast_interface << 32 | be32(ep->multicast_source));
+		return 0;
+	case EP_JOIN:
+		return group_nth(s, ep, value);
 	case EP_MTU:
 		return path_mtu(s, ep, value);
 	default:

@@ -180,7 +180,7 @@ struct stack *stack_new(const struct stack_config *config)
 	s->config.name = s->name;
 	wheel_init(&s->wheel, 0);
 	if (init_chance(s) && endpoints_init(s) && routes_init(s) && pmtu_init(s) && neighbours_init(s) &&
-	    fragments_init(s) && ports_init(s) && flows_init(s) && init_loopback(s) && tcp_init(s) == 0)
+	    fragments_init(s) && groups_init(s) && ports_init(s) && flows_init(s) && init_loopback(s) && tcp_init(s) == 0)
 		return s;
 	stack_free(s);
 	return NULL;
@@ -195,6 +195,7 @@ void stack_free(struct stack *s)
 	if (s->endpoints.memory)
 		endpoints_free(s);
 	neighbours_free(s);
+	groups_free(s);
 	for (uint32_t n = 1; n <= s->interface_count; n++) {
 		struct interface *i = s->interfaces[n];
 
@@ -233,6 +234,7 @@ static int add_interface(struct stack *s, struct link *link, const char *name, s
 	i->device = i;
 	i->carrier = link->up;
 	i->loopback = link->flags & LINK_LOOPBACK;
+	igmp_init(i);
 	s->interfaces[number] = i;
 	if (number > s->interface_count)
 		s->interface_count = number;
@@ -282,6 +284,7 @@ int stack_remove_vlan(struct stack *s, int interface)
 		return -EBUSY;
 	wheel_cancel(&s->wheel, &i->announce);
 	neighbours_forget(s, i);
+	groups_interface_gone(s, i);
 	route_interface_gone(s, i);
 	for (at = &i->device->vlans; *at != i; )
 		at = &(*at)->next_vlan;
@@ -389,6 +392,7 @@ static void carrier_changed(struct stack *s, struct interface *device)
 		neighbours_doubt(s, i);
 		for (unsigned a = 0; a < i->address_count; a++)
 			arp_announce(s, i, &i->addresses[a]);
+		igmp_carrier(s, i);
 	}
 }
 
@@ -492,7 +496,7 @@ const char *stack_check(const struct stack *s)
 {
 	const char *(*const checks[])(const struct stack *) = {
 		interfaces_check,
-		neighbours_check, fragments_check, ports_check, flows_check, endpoints_check, tcp_check,
+		neighbours_check, fragments_check, groups_check, ports_check, flows_check, endpoints_check, tcp_check,
 	};
 	const char *wrong = wheel_check(&s->wheel);
 

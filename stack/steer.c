@@ -153,6 +153,8 @@ static unsigned steer_ip4(const struct steer *s, const uint8_t *packet, uint32_t
 
 	if (at == 0)
 		return CORE_DEFAULT;
+	if (ip->protocol == PROTOCOL_IGMP)
+		return STEER_ALL;
 	if (ip->protocol == PROTOCOL_ICMP)
 		return steer_icmp(s, packet + at, len - at);
 	if ((ip->protocol != PROTOCOL_TCP && ip->protocol != PROTOCOL_UDP) || len < at + 4)
@@ -220,4 +222,61 @@ void steer_pin_tcp(struct steer *s, uint16_t port, bool pinned)
 void steer_bind_udp(struct steer *s, uint16_t port, bool bound)
 {
 	set(s->udp_bound, port, bound);
+}
+
+/* ---- groups ---- */
+
+#define CORES_BITS 16u
+
+static uint64_t group_name(uint32_t interface, uint32_t group)
+{
+	return ((uint64_t)interface << 32 | group) << CORES_BITS;
+}
+
+uint32_t steer_members(const struct steer *s, uint32_t interface, uint32_t group)
+{
+	uint64_t name = group_name(interface, group), place, mask = (UINT64_C(1) << CORES_BITS) - 1;
+	uint32_t end = atomic_load_explicit(&s->groups_end, memory_order_acquire), cores = 0;
+
+	for (uint32_t i = 0; i < end; i++) {
+		place = atomic_load_explicit(&s->groups[i], memory_order_acquire);
+		if (place && (place & ~mask) == name)
+			cores |= (uint32_t)(place & mask);
+	}
+	return cores;
+}
+
+static bool add_member(struct steer *s, uint64_t name, uint64_t bit)
+{
+	for (uint32_t i = 0; i < STEER_GROUPS; i++) {
+		uint64_t place = 0;
+
+		if (!atomic_compare_exchange_strong(&s->groups[i], &place, name | bit))
+			continue;
+		for (uint32_t end = atomic_load(&s->groups_end); end < i + 1;)
+			atomic_compare_exchange_weak(&s->groups_end, &end, i + 1);
+		return true;
+	}
+	return false;
+}
+
+static void remove_member(struct steer *s, uint64_t name, uint64_t bit)
+{
+	for (uint32_t i = 0; i < STEER_GROUPS; i++)
+		if (atomic_load(&s->groups[i]) == (name | bit)) {
+			atomic_store(&s->groups[i], 0);
+			return;
+		}
+}
+
+bool steer_join(struct steer *s, unsigned core, uint32_t interface, uint32_t group, bool member, uint32_t *others)
+{
+	uint64_t name = group_name(interface, group), bit = UINT64_C(1) << core;
+
+	if (member && !add_member(s, name, bit))
+		return false;
+	if (!member)
+		remove_member(s, name, bit);
+	*others = steer_members(s, interface, group) & ~(uint32_t)bit;
+	return true;
 }

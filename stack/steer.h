@@ -8,6 +8,7 @@
  *   UDP         to the home of its destination port while a socket is bound there; else by hash
  *   bind        a port's binds all live on its home core, port modulo cores, where the rules of bind(2) are applied
  *   ARP         every core learns from a copy; core 0 answers
+ *   IGMP        every core has a copy; of a group's cores the lowest answers
  *   ICMP        errors to the core of the flow they quote; echo requests stay where they came in
  *   fragments   to core 0, which reassembles them and hands the whole to its core (stack_config.redirect)
  *   the rest    core 0: answers to DHCP, too, while no socket is bound to its port
@@ -24,6 +25,7 @@
 #include "addr.h"
 
 #define STEER_CORES 16u
+#define STEER_GROUPS 1024u     /* on all interfaces */
 #define STEER_ALL 0xffu        /* a copy to every core */
 #define STEER_HERE 0xfeu       /* the core that received it */
 
@@ -36,6 +38,10 @@ struct steer {
 	/* A bit a port, set and cleared by its home core alone. Eight homes share a byte: always by atomic operations. */
 	_Atomic uint8_t tcp_pinned[65536 / 8];  /* its flows go to the home core */
 	_Atomic uint8_t udp_bound[65536 / 8];
+	/* Groups that were joined: which, by which interface, and the bit of the core that has members; each core takes a place of its own,
+	 * which it alone gives back. 0: a free place. */
+	_Atomic uint64_t groups[STEER_GROUPS];
+	_Atomic uint32_t groups_end;            /* no place from here on was ever used */
 };
 
 /* The default key (symmetric use is not needed), a table that deals the cores round. cores 1..STEER_CORES. */
@@ -62,6 +68,11 @@ unsigned steer_frame_spread(const struct steer *, const uint8_t *frame, uint32_t
 
 /* For the home core of a port. */
 void steer_pin_tcp(struct steer *, uint16_t port, bool pinned);
+/* A core's first member of a group (network order) on an interface, or its last one gone. *others: the cores that have some besides it.
+ * False: there is no place for one more group. */
+bool steer_join(struct steer *, unsigned core, uint32_t interface, uint32_t group, bool member, uint32_t *others);
+/* The cores that have members, a bit each. */
+uint32_t steer_members(const struct steer *, uint32_t interface, uint32_t group);
 void steer_bind_udp(struct steer *, uint16_t port, bool bound);
 static inline bool steer_tcp_pinned(const struct steer *s, uint16_t port)
 {

@@ -77,13 +77,14 @@ static enum drop deliver(struct stack *s, struct endpoint *ep, const struct pkt 
 	return DROP_REASONS;
 }
 
-/* RFC 1122 4.1.3.3 has broadcasts for all who listen: every socket that fits gets one. */
+/* RFC 1122 4.1.3.3 has broadcasts, and RFC 1112 6.1 groups, for all who listen: every socket that fits gets one. */
 static void deliver_to_all(struct stack *s, struct pkt *p, const struct ip_received *rx, const struct flow_key *key)
 {
+	uint32_t group = ip4_is_multicast(ipaddr_ip4(&key->local)) ? ipaddr_ip4(&key->local) : 0;
 	enum drop reason = DROP_UDP_NO_PORT;
 
 	for (struct endpoint *ep = s->ports[1][key->local_port].bound; ep; ep = ep->port_next)
-		if (port_score(ep, key) >= 0) {
+		if (port_score(ep, key) >= 0 && (!group || group_reaches(s, ep, rx->interface, group))) {
 			enum drop result = deliver(s, ep, p, rx);
 
 			if (reason != DROP_REASONS)
@@ -192,7 +193,10 @@ static int prepare(struct stack *s, struct endpoint *ep, struct request *r, stru
 	}
 	if (ipaddr_is_any(&r->source) && !ipaddr_is_any(&ep->local.addr) && !route_to_many(s, &ep->local.addr))
 		r->source = ep->local.addr;
-	error = route_find(s, ipaddr_is_any(&r->source) ? NULL : &r->source, &r->to.addr, path);
+	if (ip4_is_multicast(to))
+		error = group_path(s, ep, &r->source, &r->to.addr, path);
+	else
+		error = route_find(s, ipaddr_is_any(&r->source) ? NULL : &r->source, &r->to.addr, path);
 	if (error == -EADDRNOTAVAIL && !ipaddr_is_any(&r->source))
 		return -EINVAL;  /* as Linux: the socket's address is no longer, or never was, ours */
 	if (!error && ep->mtu_discover == PMTU_PROBE)
@@ -208,7 +212,7 @@ static int64_t send(struct stack *s, struct endpoint *ep, struct request *r)
 	struct path path;
 	struct pkt *p;
 	uint64_t sum;
-	bool whole;
+	bool whole, to_group;
 	int error = prepare(s, ep, r, &path);
 
 	if (error)
@@ -220,7 +224,8 @@ static int64_t send(struct stack *s, struct endpoint *ep, struct request *r)
 		errors_too_long(s, ep, &r->to.addr, path.mtu);
 		return -EMSGSIZE;
 	}
-	if (ip4_is_multicast(ipaddr_ip4(&path.destination)))
+	to_group = ip4_is_multicast(ipaddr_ip4(&path.destination));
+	if (to_group)
 		how.ttl = ep->multicast_ttl;
 	p = whole ? pkt_borrow(s, &path) : loopback_borrow(s);
 	if (!p)
@@ -238,6 +243,12 @@ static int64_t send(struct stack *s, struct endpoint *ep, struct request *r)
 	udp->checksum = csum_finish(sum);
 	if (!udp->checksum)
 		udp->checksum = 0xffff;
+	if (to_group && ep->multicast_loop)
+		ip4_loop(s, p, &how);
+	if (to_group && !how.ttl) {
+		pkt_done(s, p);  /* restricted to this host (RFC 1112 6.1, as Linux) */
+		return r->payload.length;
+	}
 	error = ip_send(s, p, &how);
 	if (error)
 		return error;

@@ -63,6 +63,7 @@ struct WIRE ip4_header {
 #define IP4_OFFSET 0x1fff
 
 #define PROTOCOL_ICMP 1
+#define PROTOCOL_IGMP 2
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 

@@ -176,7 +176,7 @@ def test_port_unreachable():
 # covers: 1122-3.2.2.1-proto
 def test_protocol_unreachable():
     s = Stack()
-    for proto in (2, 47, 132, 253):
+    for proto in (3, 47, 132, 253):
         s.inject(IP(src=HOST, dst=ADDR, proto=proto) / Raw(b'unknown protocol'))
         error = s.one(ICMP)
         assert (error[ICMP].type, error[ICMP].code) == (3, 2)

@@ -72,6 +72,18 @@ static unsigned link_transmit(struct link *link, struct pkt **p, unsigned n)
 	return i;
 }
 
+static int link_group(struct link *link, uint32_t group, bool wanted)
+{
+	struct world *w = container_of(link, struct world, link);
+
+	if (wanted && w->group_error)
+		return w->group_error;
+	w->group = group;
+	w->groups += wanted ? 1 : -1;
+	assert_true(w->groups >= 0);
+	return 0;
+}
+
 static void link_close(struct link *link)
 {
 	(void)link;
@@ -79,7 +91,7 @@ static void link_close(struct link *link)
 
 static const struct link_ops ops = {
 	.name = "test", .receive = link_receive, .borrow = link_borrow, .transmit = link_transmit,
-	.release = link_release, .close = link_close,
+	.release = link_release, .group = link_group, .close = link_close,
 };
 
 /* ---- the world ---- */

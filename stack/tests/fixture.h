@@ -49,6 +49,9 @@ struct world {
 	unsigned sent_count;
 	unsigned accepts;           /* how many more packets transmit takes */
 	unsigned lends;             /* how many more packets borrow gives */
+	int groups;                 /* how many the link was asked to let in, less those let go */
+	uint32_t group;             /* the last one of them */
+	int group_error;            /* what it answers */
 	bool tight;                 /* received frames end where their memory ends: the sanitizer sees one byte too far */
 	char log[4][256];
 	unsigned log_count;
