@@ -94,6 +94,8 @@ int client_hold(struct client *, uint32_t id);                                  
 int client_set(struct client *, uint32_t id, enum ep_option, int64_t);          /* waits */
 /* For a value that the caller has checked as the stack would: posts, no error can come. */
 int client_set_posted(struct client *, uint32_t id, enum ep_option, int64_t);
+/* The n-th group that a datagram socket joined, as EP_JOIN has it; -ENOENT past the last. */
+int client_membership(struct client *, uint32_t id, uint32_t n, int64_t *);
 int client_get(struct client *, uint32_t id, enum ep_option, int64_t *);        /* waits */
 int client_info(struct client *, uint32_t id, struct ep_info *);                /* waits; .cc is invalid, cc_name is copied */
 int client_names(struct client *, uint32_t id, struct ep_name *local, struct ep_name *peer);  /* waits only if still opening */

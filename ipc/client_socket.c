@@ -203,6 +203,17 @@ int client_get(struct client *c, uint32_t id, enum ep_option option, int64_t *va
 	return rc;
 }
 
+int client_membership(struct client *c, uint32_t id, uint32_t n, int64_t *value)
+{
+	struct request q = { .op = REQ_GET, .line = id, .a = EP_JOIN, .value = n };
+	struct reply reply;
+	int rc = client_call(c, &q, &reply);
+
+	if (rc == 0)
+		*value = (int64_t)reply.value;
+	return rc;
+}
+
 /* The name of a congestion control, as a string that stays. */
 static const char *lasting_name(const char *name)
 {

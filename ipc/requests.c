@@ -289,7 +289,7 @@ static int do_set(struct session *s, const struct request *q, struct reply *a)
 
 static int do_get(struct session *s, const struct request *q, struct reply *a)
 {
-	int64_t value = 0;
+	int64_t value = (int64_t)q->value;  /* EP_JOIN: which one */
 	int rc = q->a < EP_OPTIONS ? ep_get(stack_of(s), ep_of(s, q), (enum ep_option)q->a, &value) : -ENOPROTOOPT;
 
 	a->value = (uint64_t)value;

@@ -15,6 +15,8 @@
 /* Decide (once) where the socket lives. 0: Light; PASS: the kernel, done; -errno. */
 int place_for_peer(struct socket *, int fd, const struct ipaddr *to);
 int place_for_address(struct socket *, int fd, const struct ep_name *local);
+/* interface: as endpoint.h names one of groups; an address may be the kernel's. */
+int place_for_interface(struct socket *, int fd, uint32_t interface);
 int place_light(struct socket *);
 
 /* ---- socket.c ---- */
@@ -33,7 +35,7 @@ int name_from_sockaddr(const struct sockaddr *, socklen_t, struct ep_name *);   
 void sockaddr_put(const struct ipaddr *, uint16_t port, struct sockaddr *, socklen_t *length);
 
 /* ---- options.c ---- */
-long light_setsockopt(struct socket *, int level, int name, const void *value, socklen_t);
+long light_setsockopt(struct socket *, int fd, int level, int name, const void *value, socklen_t);
 long light_getsockopt(struct socket *, int fd, int level, int name, void *value, socklen_t *);
 /* What was set while the place was open: to the line, or to a kernel socket. -errno. */
 int options_to_light(struct socket *);

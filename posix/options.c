@@ -110,7 +110,19 @@ int options_to_kernel(struct socket *s, int fd)
 
 /* ---- set ---- */
 
-long light_setsockopt(struct socket *s, int level, int name, const void *value, socklen_t length)
+/* Who names an interface of groups says whose stack is meant. 0, PASS, -errno. */
+static int place_for_groups(struct socket *s, int fd, const struct optmap *o, int64_t number)
+{
+	uint32_t interface = optmap_interface(o, number);
+
+	if (s->type == EP_STREAM)
+		return -EPROTO;
+	if (is_light(s) || (o->kind == OPTMAP_INTERFACE && interface == 0))
+		return 0;
+	return place_for_interface(s, fd, interface);
+}
+
+long light_setsockopt(struct socket *s, int fd, int level, int name, const void *value, socklen_t length)
 {
 	const struct optmap *o = optmap_find_or_null(s->type, level, name);
 	int64_t number = 0;
@@ -122,7 +134,11 @@ long light_setsockopt(struct socket *s, int level, int name, const void *value, 
 		return -EFAULT;
 	if (!o)
 		return optmap_set_special(level, name, value, length);
+	if (o->datagram_only && s->type != EP_DATAGRAM)
+		return -EINVAL;
 	error = optmap_read(o, geteuid() == 0, value, length, &number);
+	if (error == 0 && optmap_names_interface(o))
+		error = place_for_groups(s, fd, o, number);
 	if (error != 0)
 		return error;
 	lock_take(&s->lock);
@@ -201,6 +217,8 @@ long light_getsockopt(struct socket *s, int fd, int level, int name, void *value
 		return -EINVAL;
 	if (is_never_set(level, name))
 		return libc.getsockopt(fd, level, name, value, length) == 0 ? 0 : -errno;
+	if (o && (o->kind == OPTMAP_MEMBERSHIP || o->kind == OPTMAP_MEMBERSHIP_REQUEST))
+		return -ENOPROTOOPT;
 	if (!o || o->kind == OPTMAP_CONGESTION)
 		return get_special(s, level, name, value, length);
 	if (is_light(s) || !o->ep) {

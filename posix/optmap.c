@@ -38,7 +38,14 @@ static const struct optmap options[] = {
 	{ IPPROTO_IP, IP_RECVERR, OPTMAP_BOOL, EP_RECV_ERR },
 	{ IPPROTO_IP, IP_MTU_DISCOVER, OPTMAP_INT, EP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE },
 	{ IPPROTO_IP, IP_FREEBIND, OPTMAP_BOOL, EP_FREEBIND },
-	{ IPPROTO_IP, IP_MULTICAST_TTL, OPTMAP_INT, EP_MULTICAST_TTL, -1, 255 },
+	{ IPPROTO_IP, IP_MULTICAST_TTL, OPTMAP_INT, EP_MULTICAST_TTL, -1, 255, .datagram_only = true },
+	{ IPPROTO_IP, IP_MULTICAST_LOOP, OPTMAP_BOOL, EP_MULTICAST_LOOP },
+	{ IPPROTO_IP, IP_MULTICAST_ALL, OPTMAP_INT, EP_MULTICAST_ALL, 0, 1 },
+	{ IPPROTO_IP, IP_MULTICAST_IF, OPTMAP_INTERFACE, EP_MULTICAST_IF, .datagram_only = true },
+	{ IPPROTO_IP, IP_ADD_MEMBERSHIP, OPTMAP_MEMBERSHIP, EP_JOIN },
+	{ IPPROTO_IP, IP_DROP_MEMBERSHIP, OPTMAP_MEMBERSHIP, EP_LEAVE },
+	{ IPPROTO_IP, MCAST_JOIN_GROUP, OPTMAP_MEMBERSHIP_REQUEST, EP_JOIN },
+	{ IPPROTO_IP, MCAST_LEAVE_GROUP, OPTMAP_MEMBERSHIP_REQUEST, EP_LEAVE },
 	{ IPPROTO_TCP, TCP_NODELAY, OPTMAP_BOOL, EP_NODELAY, .stream_only = true },
 	{ IPPROTO_TCP, TCP_CORK, OPTMAP_BOOL, EP_CORK, .stream_only = true },
 	{ IPPROTO_TCP, TCP_MAXSEG, OPTMAP_INT, EP_MAXSEG, 88, 32767, .stream_only = true },
@@ -67,7 +74,8 @@ static int read_int(const struct optmap *o, const void *value, socklen_t length,
 		memcpy(&number, value, sizeof(number));
 	else if (o->level == IPPROTO_IP && length >= 1)
 		number = *(const uint8_t *)value;
-	else if (o->level == IPPROTO_IP && o->ep != EP_TTL && o->ep != EP_MULTICAST_TTL && o->ep != EP_FREEBIND)
+	else if (o->level == IPPROTO_IP && o->ep != EP_TTL && o->ep != EP_MULTICAST_TTL && o->ep != EP_FREEBIND &&
+		 o->ep != EP_MULTICAST_LOOP && o->ep != EP_MULTICAST_ALL)
 		number = 0;
 	else
 		return -EINVAL;
@@ -125,6 +133,69 @@ static int read_rate(const void *value, socklen_t length, int64_t *out)
 	return 0;
 }
 
+/* ---- groups ---- */
+
+#define INDEX_MOST 0xffffff    /* endpoint.h: what is larger is an address */
+
+/* An index is the stack's number of an interface, as IP_PKTINFO tells it. */
+static int read_interface(const struct optmap *o, const struct ip_mreqn *m, uint32_t *interface)
+{
+	uint32_t address = ntohl(m->imr_address.s_addr);
+	int none = o->kind == OPTMAP_INTERFACE ? -EADDRNOTAVAIL : -ENODEV;
+
+	if (m->imr_ifindex < 0 || m->imr_ifindex > INDEX_MOST || (!m->imr_ifindex && address && address <= INDEX_MOST))
+		return none;
+	*interface = m->imr_ifindex ? (uint32_t)m->imr_ifindex : address;
+	return 0;
+}
+
+/* ip_mreqn, or ip_mreq, which is its beginning; IP_MULTICAST_IF takes an address, too. */
+static int read_membership(const struct optmap *o, const void *value, socklen_t length, int64_t *out)
+{
+	struct ip_mreqn m = { 0 };
+	uint32_t interface = 0;
+	int error;
+
+	if (o->kind == OPTMAP_INTERFACE && length >= sizeof(struct in_addr) && length < sizeof(struct ip_mreq))
+		memcpy(&m.imr_address, value, sizeof(m.imr_address));
+	else if (length >= sizeof(struct ip_mreq))
+		memcpy(&m, value, length >= sizeof(m) ? sizeof(m) : sizeof(struct ip_mreq));
+	else
+		return -EINVAL;
+	error = read_interface(o, &m, &interface);
+	if (error != 0)
+		return error;
+	if (o->kind == OPTMAP_INTERFACE)
+		*out = (int64_t)((uint64_t)m.imr_ifindex << 32 | ntohl(m.imr_address.s_addr));
+	else
+		*out = (int64_t)((uint64_t)interface << 32 | ntohl(m.imr_multiaddr.s_addr));
+	return 0;
+}
+
+static int read_request(const void *value, socklen_t length, int64_t *out)
+{
+	struct group_req request;
+	struct sockaddr_in group;
+
+	if (length < sizeof(request))
+		return -EINVAL;
+	memcpy(&request, value, sizeof(request));
+	memcpy(&group, &request.gr_group, sizeof(group));
+	if (group.sin_family != AF_INET)
+		return -EINVAL;
+	if (request.gr_interface > INDEX_MOST)
+		return -ENODEV;
+	*out = (int64_t)((uint64_t)request.gr_interface << 32 | ntohl(group.sin_addr.s_addr));
+	return 0;
+}
+
+uint32_t optmap_interface(const struct optmap *o, int64_t number)
+{
+	uint32_t high = (uint32_t)((uint64_t)number >> 32);
+
+	return o->kind == OPTMAP_INTERFACE && !high ? (uint32_t)number : high;
+}
+
 const struct optmap *optmap_find_or_null(enum ep_type type, int level, int name)
 {
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -167,6 +238,11 @@ int optmap_read(const struct optmap *o, bool privileged, const void *value, sock
 		return error;
 	case OPTMAP_RATE:
 		return read_rate(value, length, out);
+	case OPTMAP_INTERFACE:
+	case OPTMAP_MEMBERSHIP:
+		return read_membership(o, value, length, out);
+	case OPTMAP_MEMBERSHIP_REQUEST:
+		return read_request(value, length, out);
 	case OPTMAP_CONGESTION:
 		*out = infomap_congestion_number(value, length);
 		return *out != 0 ? 0 : -ENOENT;
@@ -237,6 +313,13 @@ int optmap_write(const struct optmap *o, int64_t number, void *value, socklen_t 
 
 		return optmap_write_bytes(&t, sizeof(t), value, length);
 	}
+	if (o->kind == OPTMAP_INTERFACE) {
+		struct in_addr address = { htonl((uint32_t)number) };
+
+		return optmap_write_bytes(&address, sizeof(address), value, length);
+	}
+	if (o->kind == OPTMAP_MEMBERSHIP || o->kind == OPTMAP_MEMBERSHIP_REQUEST)
+		return -ENOPROTOOPT;
 	if (o->kind == OPTMAP_RATE)
 		return write_rate(number, value, length);
 	if (o->kind == OPTMAP_CONGESTION) {

@@ -19,6 +19,8 @@ enum optmap_kind {
 	OPTMAP_WANT,            /* more: a WANT_* that the caller keeps */
 	OPTMAP_RATE,            /* bytes a second, 32 or 64 bits; ~0: none */
 	OPTMAP_CONGESTION,      /* enum ep_congestion; a name to the program */
+	/* These name an interface of groups (optmap_interface). Set only, but for the first; to the program that one is an address. */
+	OPTMAP_INTERFACE, OPTMAP_MEMBERSHIP, OPTMAP_MEMBERSHIP_REQUEST,
 };
 
 struct optmap {
@@ -28,11 +30,18 @@ struct optmap {
 	int least, most;        /* OPTMAP_INT */
 	unsigned more;
 	bool stream_only;
+	bool datagram_only;     /* a stream's caller says -EINVAL */
 };
 
 /* NULL: Light has none of this name for this type of socket. */
 const struct optmap *optmap_find_or_null(enum ep_type, int level, int name);
-/* The program's bytes as a number. privileged: may have what needs CAP_NET_ADMIN. -EINVAL, -EDOM, -EPERM, -ENOENT. */
+/* Of OPTMAP_INTERFACE and after: the interface as endpoint.h names it (0, a number, an address in host order). */
+uint32_t optmap_interface(const struct optmap *, int64_t number);
+static inline bool optmap_names_interface(const struct optmap *o)
+{
+	return o->kind >= OPTMAP_INTERFACE;
+}
+/* The program's bytes as a number. privileged: may have what needs CAP_NET_ADMIN. -EINVAL, -EDOM, -EPERM, -ENOENT, -ENODEV, -EADDRNOTAVAIL. */
 int optmap_read(const struct optmap *, bool privileged, const void *value, socklen_t length, int64_t *number);
 /* A number in the program's form, cut to what it has room for; *length says how much was written. */
 int optmap_write(const struct optmap *, int64_t number, void *value, socklen_t *length);

@@ -14,8 +14,16 @@ static bool is_loopback(const struct ipaddr *a)
 }
 
 /* connect to 0.0.0.0 means this host, which is loopback. */
+static bool is_group(const struct ipaddr *a)
+{
+	return ipaddr_is_ip4(a) && a->bytes[12] >> 4 == 14;
+}
+
+/* Groups are reached by any interface: those of Light, unless another one was named (place_for_interface). */
 static bool light_reaches(const struct ipaddr *to)
 {
+	if (is_group(to))
+		return true;
 	if (is_loopback(to) || ipaddr_is_any(to))
 		return settings.loopback_light;
 	return client_is_own_address(light_session, to) || client_has_route(light_session, to);
@@ -23,7 +31,7 @@ static bool light_reaches(const struct ipaddr *to)
 
 static bool light_has(const struct ipaddr *local)
 {
-	if (ipaddr_is_any(local))
+	if (ipaddr_is_any(local) || is_group(local))
 		return true;
 	return is_loopback(local) ? settings.loopback_light : client_is_own_address(light_session, local);
 }
@@ -143,8 +151,19 @@ static void copy_options(uint32_t from, uint32_t to)
 	int64_t old, new;
 
 	for (enum ep_option i = 1; i < EP_OPTIONS; i++)
-		if (client_get(light_session, from, i, &old) == 0 && client_get(light_session, to, i, &new) == 0 && old != new)
+		if (i != EP_JOIN && client_get(light_session, from, i, &old) == 0 && client_get(light_session, to, i, &new) == 0 && old != new)
 			client_set(light_session, to, i, old);
+}
+
+/* 0 or -errno. */
+static int copy_memberships(uint32_t from, uint32_t to)
+{
+	int64_t value;
+	int error = 0;
+
+	for (uint32_t n = 0; error == 0 && client_membership(light_session, from, n, &value) == 0; n++)
+		error = client_set(light_session, to, EP_JOIN, value);
+	return error;
 }
 
 /* It got its line before its port was known (somebody asked for TCP_INFO, say): another line then, where the port is at home. */
@@ -156,6 +175,11 @@ static int move_home(struct socket *s, uint16_t port)
 	if (error != 0)
 		return error;
 	copy_options(old, line);
+	error = s->type == EP_DATAGRAM ? copy_memberships(old, line) : 0;
+	if (error != 0) {
+		client_close(light_session, line);
+		return error;
+	}
 	s->line = line;
 	client_close(light_session, old);
 	epoll_socket_placed(s);
@@ -200,4 +224,11 @@ int place_for_peer(struct socket *s, int fd, const struct ipaddr *to)
 int place_for_address(struct socket *s, int fd, const struct ep_name *local)
 {
 	return place(s, fd, light_has(&local->addr), local->port);
+}
+
+int place_for_interface(struct socket *s, int fd, uint32_t interface)
+{
+	struct ipaddr address = ipaddr_from_ip4(htonl(interface));
+
+	return is_light(s) ? 0 : place(s, fd, interface <= 0xffffff || light_has(&address), 0);
 }

@@ -55,7 +55,7 @@ EXPORT int getpeername(int fd, struct sockaddr *restrict a, socklen_t *restrict 
 
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t n)
 {
-	ROUTE(fd, light_setsockopt(s, level, name, value, n), libc.setsockopt(fd, level, name, value, n));
+	ROUTE(fd, light_setsockopt(s, fd, level, name, value, n), libc.setsockopt(fd, level, name, value, n));
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict n)

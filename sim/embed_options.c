@@ -58,6 +58,8 @@ static int set_option(struct embed *e, struct embed_socket *s, int level, int na
 		return set_ip6(name, value, length);
 	if (!o)
 		return optmap_set_special(level, name, value, length);
+	if (o->datagram_only && s->type != EP_DATAGRAM)
+		return -EINVAL;
 	error = optmap_read(o, true, value, length, &number);
 	if (error == 0 && o->ep)
 		error = ep_set(e->stack, s->ep, (enum ep_option)o->ep, number);

@@ -40,7 +40,7 @@ static void close_pair(struct pair *p)
 
 static void same_set(struct pair *p, int level, int name, const void *value, socklen_t length)
 {
-	long ours = light_setsockopt(p->ours, level, name, value, length);
+	long ours = light_setsockopt(p->ours, p->fd, level, name, value, length);
 	int theirs = libc.setsockopt(p->kernel, level, name, value, length);
 
 	if (ours != (theirs == 0 ? 0 : -errno))
@@ -63,7 +63,7 @@ static const struct { int level, name; } numbers[] = {
 	{ SOL_SOCKET, SO_REUSEADDR }, { SOL_SOCKET, SO_REUSEPORT }, { SOL_SOCKET, SO_BROADCAST }, { SOL_SOCKET, SO_KEEPALIVE },
 	{ SOL_SOCKET, SO_OOBINLINE },
 	{ IPPROTO_IP, IP_TTL }, { IPPROTO_IP, IP_PKTINFO }, { IPPROTO_IP, IP_RECVTTL }, { IPPROTO_IP, IP_RECVTOS }, { IPPROTO_IP, IP_RECVERR },
-	{ IPPROTO_IP, IP_MTU_DISCOVER }, { IPPROTO_IP, IP_FREEBIND },
+	{ IPPROTO_IP, IP_MTU_DISCOVER }, { IPPROTO_IP, IP_FREEBIND }, { IPPROTO_IP, IP_MULTICAST_TTL }, { IPPROTO_IP, IP_MULTICAST_LOOP }, { IPPROTO_IP, IP_MULTICAST_ALL },
 };
 
 static const int values[] = { 0, 1, 2, 64, 255, 256, 5000, 100000, 2000000000, -1 };
@@ -167,7 +167,7 @@ static void what_light_lacks_is_refused_not_swallowed(void **state)
 {
 	static const struct { int level, name; } lacking[] = {
 		{ SOL_SOCKET, SO_TIMESTAMP }, { SOL_SOCKET, SO_ZEROCOPY }, { SOL_SOCKET, SO_ATTACH_FILTER }, { IPPROTO_IP, IP_TRANSPARENT },
-		{ IPPROTO_IP, IP_ADD_MEMBERSHIP }, { IPPROTO_TCP, TCP_MD5SIG }, { IPPROTO_TCP, TCP_ULP },
+		{ IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP }, { IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP }, { IPPROTO_IP, IP_BLOCK_SOURCE }, { IPPROTO_TCP, TCP_MD5SIG }, { IPPROTO_TCP, TCP_ULP },
 		{ IPPROTO_UDP, 1 /* UDP_CORK */ },
 	};
 	struct pair p = open_pair(SOCK_STREAM);
@@ -175,7 +175,7 @@ static void what_light_lacks_is_refused_not_swallowed(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lacking) / sizeof(lacking[0]); i++)
-		assert_int_equal(light_setsockopt(p.ours, lacking[i].level, lacking[i].name, &one, sizeof(one)), -ENOPROTOOPT);
+		assert_int_equal(light_setsockopt(p.ours, p.fd, lacking[i].level, lacking[i].name, &one, sizeof(one)), -ENOPROTOOPT);
 	close_pair(&p);
 }
 
