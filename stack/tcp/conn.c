@@ -9,6 +9,7 @@
 #include "flight.h"
 #include "gaps.h"
 #include "half_open.h"
+#include "meter.h"
 #include "mtu_probe.h"
 #include "output.h"
 #include "pace.h"
@@ -93,6 +94,7 @@ void conn_free(struct tcp_conn *c)
 	pace_detach(c);
 	ecn_forget(c);
 	validate_detach(c);
+	meter_detach(c);
 	c->ep->tcp = NULL;
 	c->stack->tcp->orphans -= c->orphan;
 	pool_put(&c->stack->tcp->conns, c);

@@ -156,6 +156,7 @@ struct tcp_conn {
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */
 	struct delivery *delivery; /* pace.h: what is paced or measured; NULL: neither */
+	struct meter *meter;      /* NULL: nothing was sent yet (meter.c) */
 	struct validation *validation; /* NULL: nothing was acknowledged yet (validate.c) */
 	struct mtu_search *mtu;   /* what size of packets passes, while that is in doubt (mtu_probe.c); else NULL */
 	uint64_t bytes_received;
@@ -186,7 +187,6 @@ struct tcp_conn {
 	uint32_t confirmed;       /* seconds: when the neighbour was last told that it answers */
 	uint32_t rcv_rtt;         /* microseconds: a round trip as the receiver sees it; 0: not known (recv.c) */
 	/* what ep_info shows besides */
-	struct meter meter;
 	uint64_t bytes_retransmitted;
 	uint32_t retransmitted_total, reordered;
 };
@@ -205,7 +205,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches, validations;
+	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches, validations, meters;
 	uint32_t orphans;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */

@@ -46,7 +46,7 @@ static void fill_meter(const struct tcp_conn *c, struct ep_info *i)
 {
 	uint32_t once = c->data_sent - c->retransmitted_total, data_end = seq_min(c->snd_max, conn_send_end(c));
 	uint32_t missing = seq_gt(data_end, c->snd_una) ? segments(c, data_end - c->snd_una) : 0;
-	const struct meter *m = &c->meter;
+	const struct meter *m = meter_shown(c);
 
 	missing -= i->sacked < missing ? i->sacked : missing;
 	i->delivered = 1 + (once > missing ? once - missing : 0);
@@ -124,9 +124,9 @@ void info_conn(const struct tcp_conn *c, struct ep_info *i)
 	i->data_segments_received = c->data_received;
 	i->retransmitted_total = c->retransmitted_total;
 	i->received_reordered = c->reordered;
-	i->duplicates = c->meter.duplicates;
-	i->reorderings = c->meter.reorderings;
-	i->reordering = c->meter.reordering > DUPLICATES ? c->meter.reordering : DUPLICATES;
+	i->duplicates = meter_shown(c)->duplicates;
+	i->reorderings = meter_shown(c)->reorderings;
+	i->reordering = meter_shown(c)->reordering > DUPLICATES ? meter_shown(c)->reordering : DUPLICATES;
 	i->ack_timeout = c->data_received ? settings_of(c)->delayed_ack : 0;
 	i->receive_rtt = c->rcv_rtt * NSEC_PER_USEC;
 	i->receive_limit = c->rcv_limit;

@@ -13,9 +13,42 @@ static uint32_t milliseconds(const struct tcp_conn *c)
 	return (uint32_t)(c->stack->now / NSEC_PER_MSEC);
 }
 
+/* One that only waits, or only receives, has none. */
+static struct meter *meter_of(struct tcp_conn *c)
+{
+	if (!c->meter) {
+		c->meter = pool_take_or_null(&c->stack->tcp->meters);
+		CHECK(c->meter);   /* as many as connections */
+	}
+	return c->meter;
+}
+
+const struct meter *meter_shown(const struct tcp_conn *c)
+{
+	static const struct meter empty;
+
+	return c->meter ? c->meter : &empty;
+}
+
+void meter_detach(struct tcp_conn *c)
+{
+	if (!c->meter)
+		return;
+	pool_put(&c->stack->tcp->meters, c->meter);
+	c->meter = NULL;
+}
+
+void meter_begin(struct tcp_conn *c)
+{
+	struct meter *m = meter_of(c);
+
+	m->from = c->snd_una;
+	m->since = (uint32_t)((c->snd_una == c->snd_max ? c->stack->now : c->last_acked) / NSEC_PER_USEC);
+}
+
 void meter_change(struct tcp_conn *c, enum meter_state now)
 {
-	struct meter *m = &c->meter;
+	struct meter *m = meter_of(c);
 
 	if (m->state != METER_IDLE)
 		m->time[m->state - 1] += milliseconds(c) - m->changed;
@@ -25,7 +58,7 @@ void meter_change(struct tcp_conn *c, enum meter_state now)
 
 nsec meter_time(const struct tcp_conn *c, enum meter_state state)
 {
-	const struct meter *m = &c->meter;
+	const struct meter *m = meter_shown(c);
 
 	return (m->time[state - 1] + (m->state == state ? milliseconds(c) - m->changed : 0)) * NSEC_PER_MSEC;
 }
@@ -34,7 +67,7 @@ nsec meter_time(const struct tcp_conn *c, enum meter_state state)
  * rate that is higher counts. */
 void meter_arrived(struct tcp_conn *c, uint32_t ack)
 {
-	struct meter *m = &c->meter;
+	struct meter *m = meter_of(c);
 	uint32_t bytes = ack - m->from, usec = (uint32_t)(c->stack->now / NSEC_PER_USEC) - m->since;
 	bool starved = seq_geq(c->snd_nxt, conn_send_end(c)) && flight_pipe(c) < loss_window(c);
 
@@ -51,11 +84,11 @@ void meter_reordered(struct tcp_conn *c, uint32_t numbers)
 {
 	uint32_t segments = (numbers + c->snd_mss - 1) / c->snd_mss;
 
-	c->meter.reorderings++;
+	meter_of(c)->reorderings++;
 	if (segments > REORDERING_MOST)
 		segments = REORDERING_MOST;
-	if (segments > c->meter.reordering)
-		c->meter.reordering = (uint16_t)segments;
+	if (segments > meter_of(c)->reordering)
+		meter_of(c)->reordering = (uint16_t)segments;
 }
 
 /* As tcp_dsack_seen: longer than a window was no duplicate of ours. */
@@ -67,7 +100,7 @@ static uint32_t duplicates(const struct tcp_conn *c, uint32_t numbers)
 void meter_news(struct tcp_conn *c, const struct flight_news *news)
 {
 	if (news->dsack && seq_lt(news->dsack_start, news->dsack_end))
-		c->meter.duplicates += duplicates(c, news->dsack_end - news->dsack_start);
+		meter_of(c)->duplicates += duplicates(c, news->dsack_end - news->dsack_start);
 	if (news->reordered)
 		meter_reordered(c, news->highest_before - news->reordered_from);
 }

@@ -14,16 +14,12 @@ nsec meter_time(const struct tcp_conn *, enum meter_state);
 
 static inline void meter_is(struct tcp_conn *c, enum meter_state now)
 {
-	if (c->meter.state != now)
+	if ((c->meter ? c->meter->state : METER_IDLE) != now)
 		meter_change(c, now);
 }
 
 /* A measurement begins with what is sent now. */
-static inline void meter_begin(struct tcp_conn *c)
-{
-	c->meter.from = c->snd_una;
-	c->meter.since = (uint32_t)((c->snd_una == c->snd_max ? c->stack->now : c->last_acked) / NSEC_PER_USEC);
-}
+void meter_begin(struct tcp_conn *);
 
 /* All below `ack` has arrived, and so has what was measured: a rate. */
 void meter_arrived(struct tcp_conn *, uint32_t ack);
@@ -31,5 +27,9 @@ void meter_arrived(struct tcp_conn *, uint32_t ack);
 void meter_news(struct tcp_conn *, const struct flight_news *);
 /* It turned out that nothing was lost. */
 void meter_reordered(struct tcp_conn *, uint32_t numbers);
+/* The books to read: empty ones, of a connection that has none. */
+const struct meter *meter_shown(const struct tcp_conn *);
+/* The connection is over. */
+void meter_detach(struct tcp_conn *);
 
 #endif

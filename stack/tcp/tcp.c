@@ -192,6 +192,7 @@ int tcp_init(struct stack *s)
 	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
 	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
 	    !pool_init(&t->ecns, sizeof(struct ecn), config->max_endpoints) ||
+	    !pool_init(&t->meters, sizeof(struct meter), config->max_endpoints) ||
 	    !pool_init(&t->validations, sizeof(struct validation), config->max_endpoints) ||
 	    !pool_init(&t->half_opens, half_open_size(), config->tcp.max_half_open) ||
 	    !pool_init(&t->time_waits, close_time_wait_size(), config->tcp.max_time_wait))
@@ -215,6 +216,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->deliveries);
 	pool_free(&s->tcp->ecns);
 	pool_free(&s->tcp->validations);
+	pool_free(&s->tcp->meters);
 	pool_free(&s->tcp->half_opens);
 	pool_free(&s->tcp->time_waits);
 	free(s->tcp);
@@ -273,7 +275,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 
 	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) +
 	       pool_bytes(&t->mtu_searches) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->deliveries) +
-	       pool_bytes(&t->ecns) + pool_bytes(&t->validations) + pool_bytes(&t->half_opens) + pool_bytes(&t->time_waits);
+	       pool_bytes(&t->ecns) + pool_bytes(&t->validations) + pool_bytes(&t->meters) + pool_bytes(&t->half_opens) + pool_bytes(&t->time_waits);
 }
 
 /* Half-open connections first, then TIME-WAIT. */
@@ -294,7 +296,7 @@ bool tcp_walk_extra(struct stack *s, uint32_t *cursor, struct ep_info *info)
 
 const char *tcp_check(const struct stack *s)
 {
-	uint32_t ready = 0, gaps = 0, searches = 0, validations = 0, orphans = 0;
+	uint32_t ready = 0, gaps = 0, searches = 0, validations = 0, meters = 0, orphans = 0;
 
 	for (uint32_t i = 0; i < pool_end(&s->tcp->conns); i++) {
 		const struct tcp_conn *c = pool_at_or_null(&s->tcp->conns, i);
@@ -305,6 +307,7 @@ const char *tcp_check(const struct stack *s)
 		gaps += c->gaps != NULL;
 		searches += c->mtu != NULL;
 		validations += c->validation != NULL;
+		meters += c->meter != NULL;
 		orphans += c->orphan;
 		if (c->ep->released)
 			return "tcp: a connection outlived its endpoint";
@@ -317,6 +320,8 @@ const char *tcp_check(const struct stack *s)
 		return "tcp: orphans are counted wrong";
 	if (searches != s->tcp->mtu_searches.used)
 		return "tcp: a search for the path MTU is lost";
+	if (meters != s->tcp->meters.used)
+		return "tcp: the books of a sender are lost";
 	if (validations != s->tcp->validations.used)
 		return "tcp: the account of a used window is lost";
 	return ready == 0 ? NULL : "tcp: the ready list and its connections disagree";
