@@ -99,6 +99,27 @@ def inspected(here):
     return found
 
 
+EXPECTED_LAYERS = ('tcp', 'cc', 'socket', 'ipv4', 'icmp', 'arp', 'udp')
+
+
+def unaccounted(table, marks, tables):
+    """What is wrong with the count, in sentences. tables: {file: ids}. Each row of priority 1 or 2 of these layers is named by a test, or
+    by one of the tables, and no row by both."""
+    tested = {i for ids in marks.values() for i in ids}
+    wrong = []
+    for r in table:
+        places = [name for name, ids in tables.items() if r['id'] in ids]
+        if r['id'] in tested and places:
+            wrong.append(f'{places[0]}: {r["id"]} is covered by a test, too')
+        elif len(places) > 1:
+            wrong.append(f'{r["id"]} is in {" and ".join(places)}')
+        elif r['id'] not in tested and not places and r['priority'] in '12' and r['layer'] in EXPECTED_LAYERS:
+            wrong.append(f'{r["id"]} ({r["title"]}) is named by no test and no table')
+    known = {r['id'] for r in table}
+    wrong += [f'{name}: no requirement is called {i}' for name, ids in tables.items() for i in ids if i not in known]
+    return wrong
+
+
 def write(here, path, marks, outcomes):
     tests, passed = collections.defaultdict(list), set()
     for key, ids in marks.items():

@@ -205,3 +205,23 @@ def test_only_passed_tests_cover(tmp_path):
     result = dict(line.split('\t')[:2] for line in path.read_text().splitlines())
     assert (result['826-reply'], result['826-other'], result['826-merge'], result['826-learn'],
             result['826-format']) == ('passed', 'passed', 'failed', 'not run', 'none')
+
+
+def test_every_expected_row_is_covered_or_accounted_for():
+    tables = {name: coverage_table.table_ids(HERE, name) for name in ('COMPLIANCE.md', 'INSPECTION.md')}
+    marks = coverage_table.markers(os.path.abspath(HERE))
+    assert coverage_table.unaccounted(coverage_table.rows(HERE), marks, tables) == []
+
+
+def test_the_count_notices_what_is_missing_and_what_is_said_twice():
+    def row(i, layer='tcp', priority='1'):
+        return {'id': i, 'layer': layer, 'priority': priority, 'title': i.upper()}
+    table = [row('a'), row('b', 'udp', '2'), row('c'), row('d', 'ipv6'), row('e', priority='3'), row('f')]
+    marks = {('x.py', 'test_x'): ['a', 'b']}
+    good = {'COMPLIANCE.md': {'c': []}, 'INSPECTION.md': {'f': []}}
+    assert coverage_table.unaccounted(table, marks, good) == []
+    assert coverage_table.unaccounted(table, {}, good) == ['a (A) is named by no test and no table', 'b (B) is named by no test and no table']
+    twice = {'COMPLIANCE.md': {'a': [], 'c': []}, 'INSPECTION.md': {'c': [], 'f': [], 'g': []}}
+    assert coverage_table.unaccounted(table, marks, twice) == [
+        'COMPLIANCE.md: a is covered by a test, too', 'c is in COMPLIANCE.md and INSPECTION.md',
+        'INSPECTION.md: no requirement is called g']
