@@ -192,6 +192,7 @@ static const struct link_ops afxdp_ops = {
 	.release = afxdp_queue_release,
 	.arm = link_arm,
 	.counter = link_counter,
+	.group = afxdp_group,
 	.close = link_close,
 };
 
@@ -229,6 +230,7 @@ static void free_queue(struct afxdp_queue *q)
 
 static void device_free(struct afxdp *d)
 {
+	afxdp_groups_close(d);
 	if (d->program)
 		afxdp_program_free(d->program);
 	for (unsigned i = 0; i < DEVICE_QUEUES; i++)
@@ -426,7 +428,11 @@ int afxdp_open(const struct afxdp_config *c, struct device **out, char why[DEVIC
 	d->device = (struct device){ .ops = &device_ops, .backend = "afxdp", .queues = c->device.queues };
 	strcpy(d->device.name, c->interface);
 	d->carrier = true;   /* said only if it is not there */
-	error = open_queues(d, why);
+	error = afxdp_groups_open(d);
+	if (error)
+		snprintf(why, DEVICE_WHY, "a packet socket is not permitted (%s): CAP_NET_RAW is needed", strerror(-error));
+	else
+		error = open_queues(d, why);
 	if (error) {
 		device_free(d);
 		return error;

@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 
-enum { L_UNTAGGED, L_ARP, L_OURS, L_NO_SOCKET, L_COPY, L_DISCARD, L_COPY_LOST, L_PASS, L_COUNTED /* and one more a count */ };
+enum { L_UNTAGGED, L_ARP, L_OURS, L_NO_SOCKET, L_COPY, L_DISCARD, L_COPY_LOST, L_NOT_OURS, L_PASS, L_COUNTED /* and one more a count */ };
 
 enum { R0 = BPF_REG_0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 /* What the registers that calls leave alone hold: */
@@ -91,7 +91,11 @@ static void write_ip4(struct code *c, const struct afxdp_filter *f)
 {
 	within(c, 20);
 	lookup_address(c, f, 16);
-	code_jump_if(c, BPF_JNE, R0, 0, L_OURS);
+	code_jump_if(c, BPF_JEQ, R0, 0, L_NOT_OURS);
+	code_load(c, BPF_W, R1, R0, 0);
+	code_jump_if(c, BPF_JEQ, R1, AFXDP_GROUP, L_COPY);
+	code_jump(c, L_OURS);
+	code_label(c, L_NOT_OURS);
 	load_dhcp(c, f);
 	code_jump_if(c, BPF_JEQ, R1, 0, L_PASS);
 	code_load(c, BPF_B, R2, PACKET, 9);

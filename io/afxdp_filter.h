@@ -10,7 +10,7 @@
 /* Descriptors of the maps. */
 struct afxdp_filter {
 	int sockets;             /* of each queue */
-	int addresses, vlans;    /* ours: the key is the answer */
+	int addresses, vlans;    /* ours: the key is the answer; of addresses AFXDP_GROUP: a copy */
 	int settings;            /* 0: whether there is a DHCP client */
 	int counts;              /* AFXDP_COUNT_*, for each CPU */
 	int copies;              /* a ring of struct afxdp_copy */
@@ -19,6 +19,8 @@ struct afxdp_filter {
 enum {
 	AFXDP_COUNT_TAKEN, AFXDP_COUNT_PASSED, AFXDP_COUNT_NO_SOCKET, AFXDP_COUNT_COPIED, AFXDP_COUNT_COPY_LOST, AFXDP_COUNTS
 };
+
+#define AFXDP_GROUP 2        /* a value of addresses: a group, which the kernel may be in, too */
 
 /* Longest frame that is copied: 1500 bytes, Ethernet and a VLAN tag. */
 #define AFXDP_COPY_MAX 1518u

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "afxdp_filter.h"
+#include "grouplist.h"
 
 #define CPUS 1024
 #define SOCKETS 256u          /* queues of an interface whose number a socket may have */
@@ -56,7 +57,7 @@ static int make_maps(struct afxdp_program *p)
 	p->maps.sockets = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "light_sockets", 4, 4, SOCKETS, NULL);
 	if (p->maps.sockets < 0)
 		return p->maps.sockets;
-	p->maps.addresses = bpf_map_create(BPF_MAP_TYPE_HASH, "light_addresses", 4, 4, 64, NULL);
+	p->maps.addresses = bpf_map_create(BPF_MAP_TYPE_HASH, "light_addresses", 4, 4, 64 + GROUPLIST_MOST, NULL);
 	if (p->maps.addresses < 0)
 		return p->maps.addresses;
 	p->maps.vlans = bpf_map_create(BPF_MAP_TYPE_HASH, "light_vlans", 4, 4, 64, NULL);
@@ -209,6 +210,13 @@ int afxdp_program_want(struct afxdp_program *p, const struct afxdp_wanted *w)
 		error = bpf_map_update_elem(p->maps.settings, &index, &dhcp, BPF_ANY);
 	p->wanted = *w;
 	return error;
+}
+
+int afxdp_program_group(struct afxdp_program *p, uint32_t group, bool wanted)
+{
+	uint32_t value = AFXDP_GROUP;
+
+	return wanted ? bpf_map_update_elem(p->maps.addresses, &group, &value, BPF_ANY) : bpf_map_delete_elem(p->maps.addresses, &group);
 }
 
 void afxdp_program_counts(const struct afxdp_program *p, struct afxdp_program_counts *c)

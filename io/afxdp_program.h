@@ -34,6 +34,8 @@ uint32_t afxdp_program_link_id(const struct afxdp_program *);
 
 /* The socket of a queue; it leaves the program by itself when it is closed. */
 int afxdp_program_socket(struct afxdp_program *, unsigned queue, int fd);
+/* Frames to a group stay with the kernel, and a copy comes. 0 or -errno. */
+int afxdp_program_group(struct afxdp_program *, uint32_t group, bool wanted);
 int afxdp_program_want(struct afxdp_program *, const struct afxdp_wanted *);
 void afxdp_program_counts(const struct afxdp_program *, struct afxdp_program_counts *);
 

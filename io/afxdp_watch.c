@@ -121,8 +121,11 @@ static int attach(struct afxdp *d, unsigned ifindex, char why[DEVICE_WHY])
 	if (generic && (!d->generic || d->program_attached == 0))
 		afxdp_log(d, "%s: XDP runs in front of the kernel's stack, not in the driver: %s", d->interface, why);
 	d->generic = generic;
-	d->ifindex = ifindex;
 	d->program_attached++;
+	if (d->ifindex != ifindex) {
+		d->ifindex = ifindex;
+		afxdp_groups_again(d);
+	}
 	return 0;
 }
 

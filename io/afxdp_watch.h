@@ -9,6 +9,7 @@
 
 #include "afxdp_program.h"
 #include "afxdp_queue.h"
+#include "grouplist.h"
 
 struct afxdp {
 	struct device device;        /* first: a struct device * of ours is one of these */
@@ -25,6 +26,8 @@ struct afxdp {
 	unsigned ifindex;            /* where the program was attached last; 0: the interface is gone */
 	bool generic, carrier, too_long;   /* too_long: has been said */
 	struct afxdp_wanted told;
+	struct grouplist groups;
+	int members;                 /* a packet socket that holds their MAC addresses */
 	uint64_t checked, retry, backoff;  /* milliseconds: of the program */
 	uint64_t program_lost, program_attached, interface_lost;
 };
@@ -39,5 +42,12 @@ int afxdp_start(struct afxdp_queue *, char why[DEVICE_WHY]);
 void afxdp_stop(struct afxdp_queue *);
 /* What has to be seen to now. */
 void afxdp_look(struct afxdp_queue *);
+
+/* afxdp_group.c */
+int afxdp_groups_open(struct afxdp *);
+void afxdp_groups_close(struct afxdp *);
+/* Under the lock, when the program was attached to another interface: it knows nothing of what was let in. */
+void afxdp_groups_again(struct afxdp *);
+int afxdp_group(struct link *, uint32_t group, bool wanted);
 
 #endif

@@ -156,6 +156,13 @@ static bool capture_counter(struct link *l, unsigned i, struct link_counter *out
 	return c->inner->ops->counter(c->inner, i, out);
 }
 
+static int capture_group(struct link *l, uint32_t group, bool wanted)
+{
+	struct capture *c = capture_of(l);
+
+	return c->inner->ops->group(c->inner, group, wanted);
+}
+
 static void capture_close(struct link *l)
 {
 	struct capture *c = capture_of(l);
@@ -179,7 +186,8 @@ struct link *capture_new(struct link *inner, const struct capture_config *config
 	c->ops = (struct link_ops){ .name = inner->ops->name, .receive = capture_receive,
 		.borrow = capture_borrow, .transmit = capture_transmit, .release = capture_release,
 		.close = capture_close, .arm = inner->ops->arm ? capture_arm : NULL,
-		.disarm = inner->ops->disarm ? capture_disarm : NULL, .counter = inner->ops->counter ? capture_counter : NULL };
+		.disarm = inner->ops->disarm ? capture_disarm : NULL, .counter = inner->ops->counter ? capture_counter : NULL,
+		.group = inner->ops->group ? capture_group : NULL };
 	c->link = *inner;
 	c->link.ops = &c->ops;
 	return &c->link;

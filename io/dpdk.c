@@ -323,6 +323,7 @@ static void device_close(struct device *d)
 		end_pool(port, port->queues[i].pool, i);
 		end_pool(port, port->queues[i].super, i);
 	}
+	pthread_mutex_destroy(&port->groups_lock);
 	free(port);
 }
 
@@ -348,6 +349,7 @@ static struct dpdk_port *new_port(const struct dpdk_config *c, const struct rte_
 	port->id = (uint16_t)c->port;
 	port->quirk = dpdk_quirk_of(info->driver_name);
 	port->watch = -1;
+	pthread_mutex_init(&port->groups_lock, NULL);
 	port->log = c->device.log;
 	port->log_context = c->device.log_context;
 	port->carrier_logged = UINT32_MAX;

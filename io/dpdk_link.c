@@ -293,5 +293,6 @@ const struct link_ops dpdk_link_ops = {
 	.arm = dpdk_arm,
 	.disarm = dpdk_disarm,
 	.counter = dpdk_counter,
+	.group = dpdk_group,
 	.close = dpdk_link_close,
 };

@@ -200,3 +200,39 @@ int dpdk_multicast(struct device *d, const uint8_t (*macs)[6], unsigned n)
 	dpdk_log(port, "multicast groups cannot be received: %s", strerror(-error));
 	return error;
 }
+
+#define FILTER_MOST 64u
+
+/* What its links want, and all hosts. A PMD that neither filters nor can be made to let everything in has nothing that keeps groups out. */
+static int let_in(struct dpdk_port *port)
+{
+	uint8_t macs[FILTER_MOST + 1][6] = { { 0x01, 0, 0x5e, 0, 0, 1 } };
+	unsigned n = grouplist_macs(&port->groups, macs + 1, FILTER_MOST - 1);
+	int error;
+
+	/* More than fit: told in a list that is too long, which makes it all-multicast. */
+	memcpy(macs[FILTER_MOST], macs[0], 6);
+	error = dpdk_multicast(&port->device, (const uint8_t (*)[6])macs, n + 1);
+	return error == -ENOTSUP ? 0 : error;
+}
+
+int dpdk_group(struct link *l, uint32_t group, bool wanted)
+{
+	struct dpdk_port *port = ((struct dpdk_queue *)(void *)l)->port;
+	int error = 0;
+
+	pthread_mutex_lock(&port->groups_lock);
+	if (!wanted) {
+		if (grouplist_drop(&port->groups, group))
+			let_in(port);
+	} else {
+		error = grouplist_add(&port->groups, group);
+		if (error == 1) {
+			error = let_in(port);
+			if (error)
+				grouplist_drop(&port->groups, group);
+		}
+	}
+	pthread_mutex_unlock(&port->groups_lock);
+	return error;
+}

@@ -7,6 +7,7 @@
 #ifndef LIGHT_IO_DPDK_PORT_H
 #define LIGHT_IO_DPDK_PORT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -14,6 +15,7 @@
 #include <rte_mbuf.h>
 
 #include "dpdk.h"
+#include "grouplist.h"
 
 #define DPDK_BURST 64u
 /* Some PMDs receive nothing at all when asked for less than a vector of packets. */
@@ -89,6 +91,8 @@ struct dpdk_port {
 	uint64_t rx_offloads, tx_offloads;
 	void (*log)(void *context, const char *line);
 	void *log_context;
+	pthread_mutex_t groups_lock;
+	struct grouplist groups;   /* under the lock */
 	struct dpdk_queue queues[DEVICE_QUEUES];
 };
 
@@ -117,6 +121,9 @@ static inline struct rte_mbuf *dpdk_mbuf(struct pkt *p)
 {
 	return (struct rte_mbuf *)(void *)p - 1;
 }
+
+/* dpdk_port.c: a link's `group`. */
+int dpdk_group(struct link *, uint32_t group, bool wanted);
 
 /* dpdk_eal.c: the errors that the EAL and its drivers have reported since the last call, one sentence; "" without any. */
 const char *dpdk_last_errors(void);

@@ -246,6 +246,13 @@ static bool fault_counter(struct link *l, unsigned i, struct link_counter *out)
 	return f->inner->ops->counter(f->inner, i, out);
 }
 
+static int fault_group(struct link *l, uint32_t group, bool wanted)
+{
+	struct fault *f = fault_of(l);
+
+	return f->inner->ops->group(f->inner, group, wanted);
+}
+
 static void fault_close(struct link *l)
 {
 	struct fault *f = fault_of(l);
@@ -281,7 +288,8 @@ struct link *fault_new(struct link *inner, const struct fault_config *c)
 	f->ops = (struct link_ops){ .name = "fault", .receive = fault_receive, .borrow = fault_borrow,
 		.transmit = fault_transmit, .release = fault_release, .close = fault_close,
 		.arm = inner->ops->arm ? fault_arm : NULL,
-		.disarm = inner->ops->disarm ? fault_disarm : NULL, .counter = inner->ops->counter ? fault_counter : NULL };
+		.disarm = inner->ops->disarm ? fault_disarm : NULL, .counter = inner->ops->counter ? fault_counter : NULL,
+		.group = inner->ops->group ? fault_group : NULL };
 	f->link = *inner;
 	f->link.ops = &f->ops;
 	f->link.stats = (struct link_stats){ 0 };

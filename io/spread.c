@@ -257,6 +257,14 @@ static bool spread_counter(struct link *l, unsigned i, struct link_counter *out)
 	return true;
 }
 
+static int spread_group(struct link *l, uint32_t group, bool wanted)
+{
+	struct spread_core *c = core_of(l);
+	struct link *queue = c->spread->config.queue[c->through];
+
+	return queue->ops->group ? queue->ops->group(queue, group, wanted) : 0;
+}
+
 /* The device's queues are closed with the device. */
 static void spread_close(struct link *l)
 {
@@ -272,6 +280,7 @@ static const struct link_ops spread_ops = {
 	.arm = spread_arm,
 	.disarm = spread_disarm,
 	.counter = spread_counter,
+	.group = spread_group,
 	.close = spread_close,
 };
 

@@ -117,6 +117,31 @@ static void frames_come_by_their_destination_address(void **state)
 	tear_down(&f);
 }
 
+/* The kernel may be in them, too. */
+static void groups_that_were_joined_come_as_copies(void **state)
+{
+	int (*group)(struct link *, uint32_t, bool);
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, 1500, 1);
+	group = f.link->ops->group;
+	assert_int_equal(udp_goes_to(&f, "239.1.2.3", 7), KERNEL);
+	assert_int_equal(group(f.link, inet_addr("239.1.2.3"), true), 0);
+	assert_int_equal(group(f.link, inet_addr("239.1.2.3"), true), 0);
+	assert_int_equal(udp_goes_to(&f, "239.1.2.3", 7), BOTH);
+	assert_int_equal(udp_goes_to(&f, "224.0.0.1", 7), BOTH);    /* routers ask all hosts */
+	assert_int_equal(udp_goes_to(&f, "239.1.2.4", 7), KERNEL);
+	assert_true(udp_comes(&f, LIGHT_ADDRESS, 7));
+	want(&f, (struct afxdp_wanted){ .dhcp = true });            /* what is told of addresses changes nothing */
+	assert_int_equal(group(f.link, inet_addr("239.1.2.3"), false), 0);
+	assert_int_equal(udp_goes_to(&f, "239.1.2.3", 7), BOTH);
+	assert_int_equal(group(f.link, inet_addr("239.1.2.3"), false), 0);
+	assert_int_equal(udp_goes_to(&f, "239.1.2.3", 7), KERNEL);
+	assert_int_equal(udp_goes_to(&f, "224.0.0.1", 7), KERNEL);
+	tear_down(&f);
+}
+
 static void arp_comes_when_it_names_our_address(void **state)
 {
 	struct fixture f;
@@ -499,6 +524,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_come_by_their_destination_address),
+		cmocka_unit_test(groups_that_were_joined_come_as_copies),
 		cmocka_unit_test(arp_comes_when_it_names_our_address),
 		cmocka_unit_test(every_fragment_and_icmp_come),
 		cmocka_unit_test(answers_to_dhcp_clients_go_to_both_if_asked_for),

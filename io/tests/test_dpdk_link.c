@@ -3,6 +3,7 @@
  * mbufs of others. */
 #include "dpdk_test.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 
@@ -404,6 +405,13 @@ static void multicast_groups_without_a_filter_are_all_received(void **state)
 	assert_int_equal(rte_eth_allmulticast_get(((struct dpdk_port *)(void *)p.devices[0])->id), 1);
 	assert_int_equal(dpdk_multicast(p.devices[0], group, 1), -ENOTSUP);
 	assert_int_equal(dpdk_multicast(p.devices[0], no_group, 1), -EINVAL);
+	/* What sockets join is no error then. */
+	assert_int_equal(p.links[0]->ops->group(p.links[0], inet_addr("239.1.2.3"), true), 0);
+	assert_int_equal(p.links[0]->ops->group(p.links[0], inet_addr("239.1.2.3"), true), 0);
+	assert_int_equal(((struct dpdk_port *)(void *)p.devices[0])->groups.count, 1);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(p.links[0]->ops->group(p.links[0], inet_addr("239.1.2.3"), false), 0);
+	assert_int_equal(((struct dpdk_port *)(void *)p.devices[0])->groups.count, 0);
 	close_pair(&p);
 }
 
