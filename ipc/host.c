@@ -26,7 +26,7 @@ int server_add_host(struct server *s, const char *name, struct server_host **out
 
 struct ep_host server_host_calls(struct server_host *h)
 {
-	return (struct ep_host){ .context = h, .lend = lines_lend, .give_back = lines_give_back, .adopt = lines_adopt };
+	return (struct ep_host){ .context = h, .lend = lines_lend, .give_back = lines_give_back, .withdraw = lines_withdraw, .adopt = lines_adopt };
 }
 
 static void add_address(struct host_info *info, const struct ipaddr *a)

@@ -483,6 +483,21 @@ bool lines_lend(void *context, ep_id ep, uint64_t owner, enum ep_side side, uint
 	return true;
 }
 
+/* A reader between the two epochs finds the bytes in the same place by either. */
+void lines_withdraw(void *context, ep_id ep, uint64_t owner, enum ep_side side, struct ring_extent kept, uint32_t from)
+{
+	struct server_host *host = context;
+	struct sock_line *shared;
+	struct family *f;
+	uint32_t line;
+
+	(void)ep;
+	if (!find(host->server, owner, &f, &line))
+		return;
+	shared = region_line(&f->region, line);
+	publish_extent(f, side == EP_SEND ? &shared->send : &shared->receive, kept.base, kept.size, from);
+}
+
 void lines_give_back(void *context, ep_id ep, uint64_t owner, enum ep_side side, struct ring_extent extent)
 {
 	struct server_host *host = context;

@@ -380,6 +380,7 @@ void line_limit(struct family *, uint32_t line);              /* publishes send_
 void line_names(struct family *, uint32_t line);
 void line_released(struct family *, uint32_t line);           /* the stack is done with it */
 bool lines_lend(void *host, ep_id, uint64_t owner, enum ep_side, uint32_t want, uint32_t from, struct ring_extent *);
+void lines_withdraw(void *host, ep_id, uint64_t owner, enum ep_side, struct ring_extent kept, uint32_t from);
 void lines_give_back(void *host, ep_id, uint64_t owner, enum ep_side, struct ring_extent);
 void line_unlisten(struct family *, uint32_t line);            /* it listens no more */
 /* Where a lent child's number is told to the program: the listener's ring. */

@@ -12,6 +12,7 @@
 
 #define MAX_HOSTS 4u
 #define MAX_CORES 4u
+#define SHORTAGE UINT64_C(0x73686f7274)
 #define MAX_CLIENTS 6u
 #define BYTES_MOST (UINT64_C(768) << 10)   /* of all talks together, about */
 #define LIMIT (6 * 3600 * NSEC_PER_SEC)
@@ -241,6 +242,22 @@ static void draw_tcp(struct swarm *s)
 		t->max_time_wait = (uint32_t)between(s, 1, 16);
 }
 
+/* From chance of its own: what else a seed draws does not change with it. */
+static void draw_shortage(struct swarm *s)
+{
+	struct tcp_settings *t = &s->tcp;
+	struct rng rng;
+
+	rng_seed_u64(&rng, s->config.seed ^ SHORTAGE);
+	if (rng_below(&rng, 3) == 0) {
+		t->memory_high = UINT64_C(16384) << rng_below(&rng, 8);
+		t->memory_pressure = t->memory_high / 4 * (1 + rng_below(&rng, 3));
+		t->memory_low = t->memory_pressure / 4 * rng_below(&rng, 5);
+	}
+	if (rng_below(&rng, 6) == 0)
+		s->config.packets = 512u << rng_below(&rng, 3);
+}
+
 static void draw_hosts(struct swarm *s)
 {
 	static const uint32_t flags[] = { 0, LINK_TX_CSUM | LINK_RX_CSUM, LINK_TX_CSUM,
@@ -259,6 +276,7 @@ static void draw_hosts(struct swarm *s)
 		for (i = 0; i < s->config.hosts; i++)
 			s->config.cores[i] = (uint8_t)between(s, 1, MAX_CORES);
 	draw_tcp(s);
+	draw_shortage(s);
 }
 
 /* ---- applications ---- */
@@ -439,8 +457,8 @@ bool swarm_run(uint64_t seed, FILE *trace, struct swarm_result *result)
 	s.world = world_new(&s.config);
 	CHECK(s.world);
 	if (trace)
-		fprintf(trace, "# seed %" PRIu64 ": %u hosts, mtu %u, link flags %u, cores %u %u %u %u\n", seed,
-			s.config.hosts, s.config.mtu, s.config.link_flags, s.config.cores[0], s.config.cores[1],
+		fprintf(trace, "# seed %" PRIu64 ": %u hosts, %u packets, %" PRIu64 " bytes of buffers, mtu %u, link flags %u, cores %u %u %u %u\n", seed,
+			s.config.hosts, s.config.packets, s.tcp.memory_high, s.config.mtu, s.config.link_flags, s.config.cores[0], s.config.cores[1],
 			s.config.cores[2], s.config.cores[3]);
 	draw_cables(&s);
 	draw_neighbours(&s);

@@ -50,6 +50,15 @@ bool bytering_settle(struct bytering *r, struct ring_extent *old)
 	return true;
 }
 
+bool bytering_retract(struct bytering *r, struct ring_extent *out)
+{
+	if (r->next.size == 0 || seq_gt(r->head, r->switch_at))
+		return false;
+	*out = r->next;
+	r->next = (struct ring_extent){ 0 };
+	return true;
+}
+
 unsigned bytering_strip(struct bytering *r, struct ring_extent out[2])
 {
 	unsigned n = 0;

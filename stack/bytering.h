@@ -59,6 +59,10 @@ void bytering_extend(struct bytering *r, struct ring_extent extent, uint32_t fro
 /* When the tail has passed the switch: makes `next` current, returns true and the old extent in *old. */
 bool bytering_settle(struct bytering *r, struct ring_extent *old);
 
+/* While nothing that was published lies in `next`: takes it away again, returns true and the extent in *out. What was written there out of
+ * order is lost. */
+bool bytering_retract(struct bytering *r, struct ring_extent *out);
+
 /* Takes all memory away; for a ring that is empty or being destroyed. Writes up to two extents into out. */
 unsigned bytering_strip(struct bytering *r, struct ring_extent out[2]);
 

@@ -188,6 +188,8 @@ void ep_fail(struct stack *, struct endpoint *, int error, uint32_t mask);
 void ep_release(struct stack *, struct endpoint *);
 /* Memory for a ring, from the host; true when room grew. */
 bool ep_lend(struct stack *, struct endpoint *, enum ep_side, uint32_t want);
+/* While nothing that was published lies in the newest extent of a ring: gives that back. False: it does, or there is but one. */
+bool ep_withdraw(struct stack *, struct endpoint *, enum ep_side);
 /* Call after the tail of a ring moved: gives a drained extent back. */
 void ep_settle(struct stack *, struct endpoint *, enum ep_side);
 

@@ -247,6 +247,20 @@ bool ep_lend(struct stack *s, struct endpoint *ep, enum ep_side side, uint32_t w
 	return true;
 }
 
+bool ep_withdraw(struct stack *s, struct endpoint *ep, enum ep_side side)
+{
+	const struct ep_host *host = &s->config.host;
+	struct bytering *r = ring_of(ep, side);
+	struct ring_extent unused;
+
+	if (!bytering_retract(r, &unused))
+		return false;
+	if (host->withdraw)
+		host->withdraw(host->context, ep->id, ep->owner, side, r->current, r->tail);
+	give_back(s, ep, side, unused);
+	return true;
+}
+
 void ep_settle(struct stack *s, struct endpoint *ep, enum ep_side side)
 {
 	struct ring_extent old;

@@ -58,6 +58,9 @@ struct ep_host {
 		     struct ring_extent *extent);
 	/* An extent comes back (ring settled, endpoint gone). */
 	void (*give_back)(void *context, ep_id, uint64_t owner, enum ep_side, struct ring_extent extent);
+	/* The extent that was lent last comes back unused (by give_back, after this): `kept` has all indices from `from` on again. May be
+	 * NULL, for hosts whose programs do not share rings. */
+	void (*withdraw)(void *context, ep_id, uint64_t owner, enum ep_side, struct ring_extent kept, uint32_t from);
 	/* A handshake on `listener` is complete: the child's owner and sharing; false refuses the child
 	 * (it is reset). Both rings still are without memory. The child counts in the listener's backlog
 	 * until ep_accept or ep_accepted. */

@@ -47,7 +47,7 @@ struct tcp_settings {
 	uint32_t mtu_probe_base;         /* the MSS that it begins with: 1024 */
 	nsec mtu_probe_again;            /* when a search that ended is begun anew: 10 minutes */
 	/* Bytes of stream buffers that are lent, of all connections. Beyond `pressure`, until below `low`, windows and rings grow no more and
-	 * what comes beyond a gap gets no memory; beyond `high` a ring that has memory gets none, one without the least. high 0: no limit. */
+	 * what comes beyond a gap gets no memory, and what has it may give it back; beyond `high` a ring that has memory gets none, one without the least. high 0: no limit. */
 	uint64_t memory_low, memory_pressure, memory_high;
 	uint32_t max_orphans;            /* closed by their owner and not finished; one more is reset */
 	uint32_t max_half_open;          /* SYN-RECEIVED, all listeners together */

@@ -143,6 +143,26 @@ void gaps_join(struct tcp_conn *c)
 	g->recent_count = kept;
 }
 
+void gaps_cut(struct tcp_conn *c, uint32_t end)
+{
+	struct gaps *g = c->gaps;
+	uint32_t kept = 0;
+
+	if (!g)
+		return;
+	while (g->count > 0 && seq_geq(g->at[g->count - 1].start, end))
+		g->count--;
+	if (g->count == 0) {
+		gaps_forget(c);
+		return;
+	}
+	g->at[g->count - 1].end = seq_min(g->at[g->count - 1].end, end);
+	for (uint32_t i = 0; i < g->recent_count; i++)
+		if (seq_lt(g->recent[i], end))
+			g->recent[kept++] = g->recent[i];
+	g->recent_count = kept;
+}
+
 void gaps_forget(struct tcp_conn *c)
 {
 	if (c->gaps)

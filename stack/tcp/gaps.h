@@ -26,6 +26,12 @@ static inline uint32_t gaps_count(const struct tcp_conn *c)
 	return c->gaps ? c->gaps->count : 0;
 }
 
+/* The highest number here. There is a gap. */
+static inline uint32_t gaps_end(const struct tcp_conn *c)
+{
+	return c->gaps->at[c->gaps->count - 1].end;
+}
+
 /* Adds [start, end), beyond rcv_nxt, merged with what it touches. False: no place for it, nothing has changed. */
 bool gaps_insert(struct tcp_conn *, uint32_t start, uint32_t end);
 /* At most n intervals, the most recently changed first; how many. */
@@ -34,6 +40,8 @@ unsigned gaps_recent(const struct tcp_conn *, struct gap_interval *, unsigned n)
 void gaps_overlap(struct tcp_conn *, uint32_t start, uint32_t end);
 /* rcv_nxt has moved: what it has reached becomes part of the stream, and moves it further (MUST-59). */
 void gaps_join(struct tcp_conn *);
+/* What lies at `end` and beyond is gone, and not reported any more (RFC 2018 8). */
+void gaps_cut(struct tcp_conn *, uint32_t end);
 void gaps_forget(struct tcp_conn *);
 /* NULL: all invariants hold. */
 const char *gaps_check(const struct tcp_conn *);

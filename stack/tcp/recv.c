@@ -115,6 +115,21 @@ static bool make_room(struct tcp_conn *c, uint32_t n)
 	return bytering_room(&c->ep->receive) >= n || lend_room(c, n);
 }
 
+/* Where memory is short, a ring that has grown only for what lies beyond a gap gives that back: the highest numbers, which the peer still has
+ * to keep, and sends again (RFC 2018 8). What is in order never waits for it. */
+static void prune(struct tcp_conn *c)
+{
+	struct bytering *r = &c->ep->receive;
+	uint32_t end = c->receive_base + r->switch_at;
+
+	if (c->stack->stream_bytes_lent <= settings_of(c)->memory_pressure || r->next.size == 0 || seq_leq(gaps_end(c), end) ||
+	    !ep_withdraw(c->stack, c->ep, EP_RECEIVE))
+		return;
+	gaps_cut(c, end);
+	c->receive_short = true;
+	count(c->stack, COUNT_TCP_PRUNED);
+}
+
 /* The urgent byte, once it is in order, is kept apart for MSG_OOB (RFC 6093 3.1). */
 static void take_urgent(struct tcp_conn *c, uint32_t from)
 {
@@ -181,6 +196,8 @@ static void in_order(struct tcp_conn *c, const struct tcp_segment *s)
 	if (filling)
 		gaps_join(c);
 	deliver(c, from);
+	if (c->gaps && c->stack->memory_pressed)
+		prune(c);
 	autotune(c, s);
 	owe_ack(c, s, filling);
 }
@@ -194,7 +211,9 @@ static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
 	c->reordered += s->segments;
 	if (c->quickacks < 4)
 		c->quickacks = 4;
-	/* Where memory is short, what comes beyond a gap has to fit into what there is: nothing that was SACKed is thrown away for it. */
+	/* Where memory is short, what comes beyond a gap has to fit into what there is. */
+	if (c->gaps && c->stack->memory_pressed)
+		prune(c);
 	if (c->stack->memory_pressed ? bytering_room(&c->ep->receive) < ahead + s->len : !make_room(c, ahead + s->len))
 		drop_count(c->stack, DROP_TCP_RECEIVE_MEMORY);
 	else if (!gaps_insert(c, s->seq, s->seq + s->len))

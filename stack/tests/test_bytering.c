@@ -23,6 +23,17 @@ static struct ring_extent extent_of(uint32_t size)
 	return (struct ring_extent){ malloc(size), size };
 }
 
+/* Nothing that was published is lost by it. */
+static void maybe_shrink(struct bytering *r)
+{
+	bool reached = r->next.size == 0 || r->head - r->switch_at - 1 < INT32_MAX;
+	struct ring_extent old;
+
+	assert_int_equal(bytering_retract(r, &old), !reached);
+	if (!reached)
+		free(old.base);
+}
+
 static void give_back(struct bytering *r)
 {
 	struct ring_extent out[2];
@@ -97,6 +108,8 @@ static void random_operations_agree_with_an_array(void **state)
 			case 4:
 				if (rng_below(&rng, 8) == 0)
 					maybe_grow(&r);
+				else if (rng_below(&rng, 16) == 0)
+					maybe_shrink(&r);
 				break;
 			}
 			if (bytering_settle(&r, &old))
