@@ -80,6 +80,13 @@ void rate_lost(struct rate *r, const struct rate_mark *m, uint32_t start, uint32
 	s->loss_in_flight = in_flight_at_loss(in_flight, lost, end - start);
 }
 
+void rate_excuse(struct rate *r, uint32_t n)
+{
+	r->lost -= n;
+	r->sample.lost_ranges = 0;
+	r->sample.too_many = false;
+}
+
 const struct rate_sample *rate_take(struct rate *r, nsec rtt_min)
 {
 	struct rate_sample *s = &r->sample;

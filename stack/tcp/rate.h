@@ -57,6 +57,8 @@ void rate_sent(struct rate *, struct rate_mark *, nsec now, uint32_t in_flight_b
 void rate_arrived(struct rate *, const struct rate_mark *, nsec now, nsec sent_at, uint32_t start, uint32_t end);
 /* ... is taken for lost. */
 void rate_lost(struct rate *, const struct rate_mark *, uint32_t start, uint32_t end);
+/* What was just taken for lost says nothing of the path: `n` bytes, all that this sample knows of. */
+void rate_excuse(struct rate *, uint32_t n);
 /* GenerateRateSample: valid until rate_clear, which begins the next one. */
 const struct rate_sample *rate_take(struct rate *, nsec rtt_min);
 void rate_clear(struct rate *);

@@ -8,6 +8,7 @@
 #include "loss.h"
 #include "meter.h"
 #include "mtu_probe.h"
+#include "pace.h"
 #include "rack.h"
 #include "timers.h"
 #include "undo.h"
@@ -121,6 +122,9 @@ static void next_hole(struct tcp_conn *c, uint32_t moved)
 static void act(struct tcp_conn *c, const struct flight_news *news, struct loss_told *told)
 {
 	if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0 && c->mtu && mtu_probe_explains_loss(c)) {
+		/* RFC 4821 7.6.2: nor is it one for those who weigh losses themselves. */
+		if (c->delivery)
+			rate_excuse(&c->delivery->rate, told->lost);
 		told->lost = 0;
 	} else if (c->phase == LOSS_OPEN && c->flight && c->flight->lost > 0) {
 		enter(c, news);

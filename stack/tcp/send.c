@@ -315,7 +315,8 @@ static void send_burst(struct tcp_conn *c)
 		wait_for_packet(c);
 		return;
 	}
-	if (c->mtu && !search_mtu(c))
+	/* A probe is longer than the rest, but not earlier: the rate pays for it as for a burst. */
+	if (c->mtu && !(c->delivery && pace_room(c) == 0) && !search_mtu(c))
 		return;
 	while (sent < BURST_BYTES) {
 		d = decide(c, super && !ecn_alone(c), sent > 0, &plan);

@@ -12,13 +12,18 @@
 
 static struct cc_ops spy;      /* NewReno that writes down what it is told */
 static nsec told_rtt;
-static bool told;
+static bool told, told_too_many;
+static uint32_t told_lost;
 static ep_id child;
 
 static void spy_on_ack(struct cc *cc, const struct cc_ack *a)
 {
 	told = true;
 	told_rtt = a->rtt;
+	if (a->rate) {
+		told_lost = a->rate->lost;
+		told_too_many = a->rate->sample.too_many;
+	}
 	cc_newreno.on_ack(cc, a);
 }
 
@@ -115,12 +120,51 @@ static void what_has_no_record_of_its_own_tells_no_round_trip(void **state)
 	harness_host_free(h);
 }
 
+/* RFC 4821 7.6.2: its loss is no sign of congestion, nor for an algorithm that weighs losses itself; any other's is. */
+static void the_loss_of_a_probe_of_the_path_mtu_is_none_of_the_rates(void **state)
+{
+	static const struct {
+		uint32_t from, lost;   /* what the peer lacks is in front of this; numbers that count as lost */
+	} cases[] = { { 1000, 0 }, { 1600, 1600 } };
+	static const uint8_t bytes[16000];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tcp_settings settings;
+		struct harness_host *h;
+		struct harness_peer p;
+		struct tcp_segment s;
+		struct tcp_conn *c;
+
+		tcp_settings_linux(&settings);
+		settings.mtu_probing = 2;
+		settings.mtu_probe_base = 600;
+		h = harness_host_new(1, &settings, 0);
+		c = open_wide(h, &p, true);
+		assert_int_equal(ep_send(h->stack, child, bytes, sizeof(bytes)), sizeof(bytes));
+		harness_turn(h);
+		assert_true(harness_sent(h, &s));
+		assert_int_equal(s.len, MSS);      /* the probe; 600 bytes each after it */
+		while (harness_sent(h, &s))
+			assert_int_equal(s.len > 600, false);
+		harness_pass(h, 100 * NSEC_PER_MSEC);
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .sack_count = 1,
+			.sack = { { p.ack + cases[i].from, p.ack + cases[i].from + 3 * 600 } } });
+		assert_true(told);
+		assert_int_equal(told_lost, cases[i].lost);
+		assert_int_equal(told_too_many, cases[i].lost > 0);
+		assert_int_equal(c->phase == LOSS_OPEN, cases[i].lost == 0);
+		harness_host_free(h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_rates_are_taken_only_what_left_together_is_one_record),
 		cmocka_unit_test(elsewhere_what_is_tiny_beside_the_window_joins_what_left_before),
 		cmocka_unit_test(what_has_no_record_of_its_own_tells_no_round_trip),
+		cmocka_unit_test(the_loss_of_a_probe_of_the_path_mtu_is_none_of_the_rates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,6 +177,54 @@ static void what_paces_is_counted_as_memory(void **state)
 	harness_host_free(h);
 }
 
+/* What the rate has not paid for stays, and so does a probe of the path MTU (RFC 4821 7.4); and the rate pays for it. */
+static void a_probe_of_the_path_mtu_leaves_no_earlier_than_the_rate_allows(void **state)
+{
+	struct tcp_settings settings;
+	struct harness_host *h;
+	struct harness_peer p;
+	struct tcp_segment s;
+	ep_id listener, id;
+	nsec started, left;
+
+	(void)state;
+	tcp_settings_linux(&settings);
+	settings.mtu_probing = 2;
+	h = harness_host_new(1, &settings, 0);
+	listener = harness_listen(h, OUR_PORT, 8);
+	p = (struct harness_peer){ .seq = 1000, .port = PEER_PORT, .window = 65535 };
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_SYN, .has = SEG_HAS_MSS | SEG_HAS_SACK_OK, .mss = 1460 });
+	s = harness_expect(h, SEG_SYN | SEG_ACK);
+	p.seq = 1001;
+	p.ack = s.seq + 1;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK });
+	assert_int_equal(ep_accept(h->stack, listener, &id, NULL), 0);
+	assert_int_equal(ep_close(h->stack, listener), 0);
+	assert_int_equal(ep_set(h->stack, id, EP_NODELAY, 1), 0);
+	for (unsigned i = 0; i < 12; i++) {
+		/* The last two are more than two segments' worth at 10,000 bytes a second. */
+		if (i == 10)
+			assert_int_equal(ep_set(h->stack, id, EP_MAX_PACING_RATE, 10000), 0);
+		assert_int_equal(ep_send(h->stack, id, bytes, MSS), MSS);
+		harness_turn(h);
+		assert_int_equal(take_all(h, &p), MSS);
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack });
+	}
+	started = h->now;
+	assert_int_equal(ep_send(h->stack, id, bytes, 16384), 16384);
+	for (harness_turn(h); !harness_sent(h, &s) && h->now < started + NSEC_PER_SEC;)
+		harness_pass(h, MS);
+	assert_true(s.len > 1024);
+	assert_in_range(h->now - started, 80 * MS, 210 * MS);
+	left = h->now;
+	p.ack = s.seq + s.len;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack });
+	while (!harness_sent(h, &s) && h->now < left + NSEC_PER_SEC)
+		harness_pass(h, MS);
+	assert_in_range(h->now - left, 130 * MS, 160 * MS);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -186,6 +234,7 @@ int main(void)
 		cmocka_unit_test(a_burst_is_a_millisecond_of_the_rate),
 		cmocka_unit_test(another_algorithm_may_take_over_at_any_time),
 		cmocka_unit_test(what_paces_is_counted_as_memory),
+		cmocka_unit_test(a_probe_of_the_path_mtu_leaves_no_earlier_than_the_rate_allows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
