@@ -224,7 +224,7 @@ void harness_run(struct harness_host *a, struct harness_host *b, nsec to)
 		a->now = b->now = to > a->now ? to : a->now;
 }
 
-static void put_headers(const struct harness_host *h, uint8_t *eth, uint32_t len, uint32_t from, uint32_t to)
+static void put_headers(const struct harness_host *h, uint8_t *eth, uint32_t len, uint32_t from, uint32_t to, uint8_t ecn)
 {
 	uint8_t *ip = eth + ETH_HEADER;
 	uint16_t total = __builtin_bswap16((uint16_t)len), sum;
@@ -235,6 +235,7 @@ static void put_headers(const struct harness_host *h, uint8_t *eth, uint32_t len
 	eth[11] = PEER;
 	eth[12] = 8;
 	ip[0] = 0x45;
+	ip[1] = ecn;
 	memcpy(ip + 2, &total, 2);
 	ip[6] = 0x40;
 	ip[8] = 64;
@@ -245,17 +246,22 @@ static void put_headers(const struct harness_host *h, uint8_t *eth, uint32_t len
 	memcpy(ip + 10, &sum, 2);
 }
 
-void harness_send_raw(struct harness_host *h, const struct harness_peer *p, const uint8_t *tcp, uint32_t len)
+static void give(struct harness_host *h, const uint8_t *tcp, uint32_t len, uint8_t ecn)
 {
 	struct pkt *packet = new_packet(&h->link);
 	struct ipaddr peer = harness_addr(PEER);
 
-	(void)p;
-	put_headers(h, packet->data, IP_HEADER + len, ipaddr_ip4(&peer), ipaddr_ip4(&h->addr));
+	put_headers(h, packet->data, IP_HEADER + len, ipaddr_ip4(&peer), ipaddr_ip4(&h->addr), ecn);
 	memcpy(packet->data + HEADERS, tcp, len);
 	packet->len = HEADERS + len;
 	put_received(&h->link, packet);
 	harness_turn(h);
+}
+
+void harness_send_raw(struct harness_host *h, const struct harness_peer *p, const uint8_t *tcp, uint32_t len)
+{
+	(void)p;
+	give(h, tcp, len, 0);
 }
 
 void harness_send(struct harness_host *h, const struct harness_peer *p, struct tcp_segment seg)
@@ -284,7 +290,7 @@ void harness_send(struct harness_host *h, const struct harness_peer *p, struct t
 		memset(bytes + header, 'x', seg.len);
 	sum = csum_finish(csum_add(csum_pseudo(&peer, &h->addr, 6, header + seg.len), bytes, header + seg.len));
 	memcpy(bytes + 16, &sum, 2);
-	harness_send_raw(h, p, bytes, header + seg.len);
+	give(h, bytes, header + seg.len, seg.ecn);
 }
 
 bool harness_sent(struct harness_host *h, struct tcp_segment *seg)
@@ -313,6 +319,7 @@ bool harness_sent(struct harness_host *h, struct tcp_segment *seg)
 	if (!(p->flags & PKT_CSUM_PARTIAL))
 		assert_int_equal(csum_finish(csum_add(csum_pseudo(&h->addr, &peer, 6, len), bytes, len)), 0);
 	assert_true(segment_parse(seg, bytes, len, &reason));
+	seg->ecn = p->data[ETH_HEADER + 1] & 3;
 	free_packet(p);
 	return true;
 }
