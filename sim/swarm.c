@@ -218,6 +218,20 @@ static void draw_neighbours(struct swarm *s)
 
 /* ---- hosts ---- */
 
+/* How windows grow and shrink, and what is negotiated for it. */
+static void draw_congestion(struct swarm *s)
+{
+	static const char *const names[] = { "newreno", "cubic", "bbr", "dctcp" };
+	struct tcp_settings *t = &s->tcp;
+
+	if (one_in(s, 2))
+		t->cc = names[rng_below(&s->rng, 4)];
+	if (one_in(s, 2))
+		t->ecn = (enum tcp_ecn)rng_below(&s->rng, TCP_ECN_END);
+	if (one_in(s, 4))
+		t->mtu_probing = (uint32_t)between(s, 0, 2);
+}
+
 static void draw_tcp(struct swarm *s)
 {
 	struct tcp_settings *t = &s->tcp;
@@ -240,6 +254,9 @@ static void draw_tcp(struct swarm *s)
 		t->send_buffer_initial = t->send_buffer_max = 4096u << rng_below(&s->rng, 8);
 	if (one_in(s, 6))
 		t->max_time_wait = (uint32_t)between(s, 1, 16);
+	draw_congestion(s);
+	if (one_in(s, 4))
+		t->syn_cookies = (uint32_t)rng_below(&s->rng, TCP_COOKIES_ALWAYS + 1);
 }
 
 /* From chance of its own: what else a seed draws does not change with it. */
