@@ -204,7 +204,9 @@ struct record *flight_last_or_null(struct tcp_conn *c, uint32_t most)
 
 	flight_open(c);
 	last = c->flight ? newest_or_null(c->flight) : NULL;
-	if (!last || record_length(last) <= most)
+	if (!last || last->state == RECORD_SACKED)
+		return NULL;
+	if (record_length(last) <= most)
 		return last;
 	if (!record_cut(c, last, last->end - most))
 		return NULL;

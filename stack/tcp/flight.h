@@ -84,7 +84,7 @@ void flight_resent(struct tcp_conn *, struct record *);
 /* The first LOST record, joined with LOST ones behind it and cut to at most `most` numbers; NULL: none, or it can't be cut for want of
  * a record. */
 struct record *flight_lost_or_null(struct tcp_conn *, uint32_t most);
-/* The last record, cut to at most `most` numbers at its end; NULL: none, as above. */
+/* The last record, cut to at most `most` numbers at its end; NULL: none, as above, or it has arrived. */
 struct record *flight_last_or_null(struct tcp_conn *, uint32_t most);
 
 /* The SACK blocks of an acknowledgment `ack`; then what lies below it. In this order. */

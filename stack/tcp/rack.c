@@ -132,7 +132,7 @@ static void send_tail_probe(struct tcp_conn *c)
 	if (!c->probe_out) {
 		struct record *r = flight_last_or_null(c, c->snd_mss);
 
-		c->probe_out = r && r->state != RECORD_SACKED && send_record(c, r);
+		c->probe_out = r && send_record(c, r);
 		c->probe_again = c->probe_out;
 	}
 	c->probe_end = c->snd_nxt;

@@ -158,12 +158,35 @@ static void the_loss_of_a_probe_of_the_path_mtu_is_none_of_the_rates(void **stat
 	}
 }
 
+/* A probe of the tail (RFC 8985 7.3) sends it again: what has arrived is neither sent nor cut for it. */
+static void a_tail_that_has_arrived_is_no_probe(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_wide(h, &p, false);
+	uint32_t first;
+	struct record *r;
+
+	(void)state;
+	send_bytes(h, 20, NSEC_PER_MSEC);
+	first = c->snd_una;
+	r = flight_last_or_null(c, 1);
+	assert_non_null(r);
+	assert_int_equal(r->start, first + 19);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = first, .sack_count = 1, .sack = { { first + 10, first + 20 } } });
+	assert_int_equal(c->flight->sacked, 10);
+	assert_null(flight_last_or_null(c, 1));
+	assert_null(flight_check(c));
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_rates_are_taken_only_what_left_together_is_one_record),
 		cmocka_unit_test(elsewhere_what_is_tiny_beside_the_window_joins_what_left_before),
 		cmocka_unit_test(what_has_no_record_of_its_own_tells_no_round_trip),
+		cmocka_unit_test(a_tail_that_has_arrived_is_no_probe),
 		cmocka_unit_test(the_loss_of_a_probe_of_the_path_mtu_is_none_of_the_rates),
 	};
 
