@@ -428,11 +428,13 @@ int afxdp_open(const struct afxdp_config *c, struct device **out, char why[DEVIC
 	d->device = (struct device){ .ops = &device_ops, .backend = "afxdp", .queues = c->device.queues };
 	strcpy(d->device.name, c->interface);
 	d->carrier = true;   /* said only if it is not there */
-	error = afxdp_groups_open(d);
-	if (error)
-		snprintf(why, DEVICE_WHY, "a packet socket is not permitted (%s): CAP_NET_RAW is needed", strerror(-error));
-	else
-		error = open_queues(d, why);
+	d->members = -1;
+	error = open_queues(d, why);
+	if (!error) {
+		error = afxdp_groups_open(d);
+		if (error)
+			snprintf(why, DEVICE_WHY, "a packet socket is not permitted (%s): CAP_NET_RAW is needed", strerror(-error));
+	}
 	if (error) {
 		device_free(d);
 		return error;
