@@ -238,6 +238,8 @@ void recovery_before_timeout(struct tcp_conn *c)
 {
 	bool frto = c->phase == LOSS_OPEN || (c->phase == LOSS_TIMEOUT && c->flight->frto != FRTO_OFF);
 
+	/* Step 2b wants room for two new segments beyond all that is out; an algorithm that sets its window itself has none to give. */
+	frto = frto && !(c->cc.ops->flags & CC_OWN_WINDOW);
 	if (c->phase == LOSS_OPEN)
 		undo_remember(c, true);
 	c->flight->frto = frto && !c->sack_on ? FRTO_FIRST : FRTO_OFF;

@@ -15,6 +15,7 @@ static nsec told_rtt;
 static bool told, told_too_many;
 static uint32_t told_lost;
 static ep_id child;
+static uint8_t much[16 * MSS];
 
 static void spy_on_ack(struct cc *cc, const struct cc_ack *a)
 {
@@ -28,14 +29,14 @@ static void spy_on_ack(struct cc *cc, const struct cc_ack *a)
 }
 
 /* Its window and the peer's hold all that follows, and each byte leaves at once. */
-static struct tcp_conn *open_wide(struct harness_host *h, struct harness_peer *p, bool rates)
+static struct tcp_conn *open_with(struct harness_host *h, struct harness_peer *p, bool rates, uint8_t options)
 {
 	ep_id listener = harness_listen(h, OUR_PORT, 8);
 	struct tcp_segment s;
 	struct tcp_conn *c;
 
 	*p = (struct harness_peer){ .seq = 1000, .port = PEER_PORT, .window = 65535 };
-	harness_send(h, p, (struct tcp_segment){ .flags = SEG_SYN, .has = SEG_HAS_MSS | SEG_HAS_SACK_OK, .mss = MSS });
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_SYN, .has = options, .mss = MSS });
 	s = harness_expect(h, SEG_SYN | SEG_ACK);
 	p->seq = 1001;
 	p->ack = s.seq + 1;
@@ -53,6 +54,11 @@ static struct tcp_conn *open_wide(struct harness_host *h, struct harness_peer *p
 	c->cc.ops = &spy;
 	told = false;
 	return c;
+}
+
+static struct tcp_conn *open_wide(struct harness_host *h, struct harness_peer *p, bool rates)
+{
+	return open_with(h, p, rates, SEG_HAS_MSS | SEG_HAS_SACK_OK);
 }
 
 static void send_bytes(struct harness_host *h, unsigned count, nsec apart)
@@ -180,6 +186,39 @@ static void a_tail_that_has_arrived_is_no_probe(void **state)
 	harness_host_free(h);
 }
 
+/* RFC 5682 2.1 step 2b lets two new segments go beyond all that is out. BBR's window is its own and far smaller than that after a timeout: with
+ * nothing lost and nothing that may go a connection waited for one timeout after the other. */
+static void after_a_timeout_bbr_sends_again_what_it_has_out(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_with(h, &p, false, SEG_HAS_MSS);
+	struct tcp_segment s;
+	uint32_t first;
+
+	(void)state;
+	c->cc.ops = &cc_newreno;
+	assert_int_equal(ep_set(h->stack, child, EP_CONGESTION, EP_CC_BBR), 0);
+	first = c->snd_una;
+	assert_true(ep_send(h->stack, child, much, sizeof(much)) > 12 * MSS);
+	for (unsigned i = 0; i < 20; i++) {
+		c->cc.cwnd = 12 * MSS;
+		harness_pass(h, NSEC_PER_MSEC);
+		while (harness_sent(h, &s))
+			;
+	}
+	assert_int_equal(c->snd_nxt - first, 12 * MSS);
+	while (c->phase == LOSS_OPEN)
+		harness_pass(h, 100 * NSEC_PER_MSEC);
+	while (harness_sent(h, &s))
+		assert_int_equal(s.seq, first);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = first + MSS });
+	harness_pass(h, 50 * NSEC_PER_MSEC);
+	assert_true(harness_sent(h, &s));
+	assert_int_equal(s.seq, first + MSS);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +226,7 @@ int main(void)
 		cmocka_unit_test(elsewhere_what_is_tiny_beside_the_window_joins_what_left_before),
 		cmocka_unit_test(what_has_no_record_of_its_own_tells_no_round_trip),
 		cmocka_unit_test(a_tail_that_has_arrived_is_no_probe),
+		cmocka_unit_test(after_a_timeout_bbr_sends_again_what_it_has_out),
 		cmocka_unit_test(the_loss_of_a_probe_of_the_path_mtu_is_none_of_the_rates),
 	};
 
