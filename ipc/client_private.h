@@ -128,6 +128,8 @@ uint32_t send_room_from(const struct sock_line *, uint32_t tail, uint32_t capaci
 bool send_writable_now(struct client *, uint32_t id);
 /* What may be written before more than TCP_NOTSENT_LOWAT waits to be sent. */
 uint32_t send_unsent_room(const struct sock_line *);
+/* Posts that the ring of a stream is too small; `least` bytes are wanted, or twice what there is. */
+void send_ask_for_more(struct client *, uint32_t id, uint32_t least);
 /* Asks for a larger send ring; waits for the answer if `wait`. */
 int send_grow(struct client *, uint32_t id, uint32_t want, bool wait);
 void send_tell(struct client *, uint32_t id);

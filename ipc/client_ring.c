@@ -157,6 +157,22 @@ void send_tell(struct client *c, uint32_t id)
 		client_post(c, &q);
 }
 
+/* A larger ring, for the next time: while the daemon thinks it over what fits is used. */
+void send_ask_for_more(struct client *c, uint32_t id, uint32_t least)
+{
+	struct sock_line *line = client_line(c, id);
+	uint32_t limit = atomic_load_explicit(&line->send_limit, memory_order_relaxed), want;
+	struct ring_view view;
+
+	ring_look(&line->send, &view);
+	if (view.newest.size >= limit || atomic_load_explicit(&line->state, memory_order_relaxed) & LINE_GROW_REFUSED)
+		return;
+	want = view.newest.size < REGION_EXTENT_MOST / 2 ? 2 * view.newest.size : REGION_EXTENT_MOST;
+	if (want < least)
+		want = least < REGION_EXTENT_MOST ? least : REGION_EXTENT_MOST;
+	send_grow(c, id, want, false);
+}
+
 /* Says that a sender found no room, then looks again: either we see what the daemon freed, or it sees that we wait. How far it has
  * come with sending it says when it is asked. */
 bool send_writable_now(struct client *c, uint32_t id)

@@ -294,6 +294,7 @@ int client_take_queued_error(struct client *c, uint32_t id, struct ep_queued_err
 
 /* ---- readiness ---- */
 
+/* Who waits for room before each write never finds too little when it writes: the wait itself says that the ring is too small. */
 static uint32_t ready_stream(struct client *c, uint32_t id, uint32_t state, bool readable)
 {
 	uint32_t ready = 0;
@@ -308,6 +309,8 @@ static uint32_t ready_stream(struct client *c, uint32_t id, uint32_t state, bool
 		ready |= EP_READABLE;
 	if (state & (LINE_WRITE_CLOSED | LINE_HANGUP) || send_writable_now(c, id))
 		ready |= EP_WRITABLE;
+	else if (send_unsent_room(client_line(c, id)) > 0)
+		send_ask_for_more(c, id, 0);
 	return ready;
 }
 

@@ -5,7 +5,6 @@
 #include "ipc/client_private.h"
 
 #define UNSENT_STEP (64u << 10)
-#define GROW_MOST REGION_EXTENT_MOST
 
 static uint32_t bounded(size_t n)
 {
@@ -27,19 +26,6 @@ static int may_send(struct client *c, uint32_t id)
 	if (state & (LINE_WRITE_CLOSED | LINE_HANGUP) || !(state & LINE_CONNECTED) || !client_alive(c))
 		return -EPIPE;
 	return 0;
-}
-
-/* What the ring cannot hold makes it grow, for the next time; while the daemon thinks it over what fits is used. */
-static void consider_growth(struct client *c, uint32_t id, uint32_t capacity, uint32_t room, uint32_t n)
-{
-	struct sock_line *line = client_line(c, id);
-	uint32_t limit = atomic_load_explicit(&line->send_limit, memory_order_relaxed), want = 2 * capacity;
-
-	if (n <= room || capacity >= limit || atomic_load_explicit(&line->state, memory_order_relaxed) & LINE_GROW_REFUSED)
-		return;
-	if (want < n)
-		want = n;
-	send_grow(c, id, want < GROW_MOST ? want : GROW_MOST, false);
 }
 
 /* The tail is read before the extents: one that is added later begins behind all that this room allows (endpoint.c: ep_lend), one that
@@ -65,12 +51,13 @@ static ssize_t room_for(struct client *c, uint32_t id, uint32_t n, struct ring_v
 	int rc;
 
 	if (view->newest.size == 0) {
-		rc = send_grow(c, id, n < GROW_MOST ? n : GROW_MOST, true);
+		rc = send_grow(c, id, n < REGION_EXTENT_MOST ? n : REGION_EXTENT_MOST, true);
 		room = look_for_room(line, view);
 		if (view->newest.size == 0)
 			return rc == -EBADF ? -EPIPE : rc < 0 ? rc : -ENOBUFS;
 	}
-	consider_growth(c, id, view->newest.size, send_room(line, view->newest.size), n);
+	if (n > send_room(line, view->newest.size))
+		send_ask_for_more(c, id, n);
 	if (room == 0) {
 		atomic_store_explicit(&line->send_blocked, 1, memory_order_relaxed);
 		doorbell_fence();

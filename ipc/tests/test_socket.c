@@ -235,6 +235,31 @@ static void a_megabyte_grows_the_rings_and_arrives_whole(void **state)
 	free(got);
 }
 
+/* Its writes always fit into what was free when it was woken, so none of them says that there is too little. */
+static void who_waits_for_room_before_each_write_gets_a_larger_ring(void **state)
+{
+	enum { PIECE = 4096, TOTAL = 8 << 20 };
+	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
+	char piece[PIECE] = "";
+	struct iovec v = { piece, PIECE };
+	struct ep_info info;
+	size_t sent = PIECE;
+
+	(void)state;
+	assert_int_equal(client_send(c, near, &v, 1), PIECE);
+	while (sent < TOTAL) {
+		while (client_ready(c, near) & EP_WRITABLE) {
+			assert_int_equal(client_send(c, near, &v, 1), PIECE);
+			sent += PIECE;
+		}
+		assert_int_equal(client_wait_line(c, far, EP_READABLE, soon()), 0);
+		while (client_recv(c, far, &v, 1, CLIENT_DISCARD) > 0)
+			;
+	}
+	assert_int_equal(client_info(c, near, &info), 0);
+	assert_true(info.send_buffer >= 1 << 20);
+}
+
 static void peek_leaves_and_discard_skips(void **state)
 {
 	uint32_t listener = listen_at(c, 80, 16), near = connect_to(c, 80), far = accept_from(c, listener);
@@ -538,6 +563,7 @@ int main(void)
 		TEST(a_refused_connection_says_so),
 		TEST(errors_of_calls_are_the_stacks),
 		TEST(a_megabyte_grows_the_rings_and_arrives_whole),
+		TEST(who_waits_for_room_before_each_write_gets_a_larger_ring),
 		TEST(peek_leaves_and_discard_skips),
 		TEST(datagrams_keep_their_bounds_and_their_senders),
 		TEST(a_waitset_hears_once_of_what_is_unread),
