@@ -180,6 +180,7 @@ static void begin(struct tcp_conn *c)
 	}
 	c->cc.ops->on_congestion(&c->cc, c->stack->now, pipe_of(c) + e->delivered, true);
 	ecn_reduced(c);
+	e->undoable = false;
 	if (c->cc.ops->flags & CC_OWN_WINDOW)
 		return;
 	e->target = c->cc.cwnd < before ? c->cc.cwnd : before; /* the least of an algorithm may be more than there was */
@@ -220,13 +221,15 @@ void ecn_reduced(struct tcp_conn *c)
 
 	e->reducing = false;
 	e->cwr = e->mode == ECN_CLASSIC;
-	e->quiet = true;
+	e->quiet = e->undoable = true;
 	e->until = c->snd_max;
 }
 
+/* Then nothing answers the marks on what was out: the next echo does. */
 void ecn_undone(struct tcp_conn *c)
 {
-	c->ecn->cwr = false;
+	if (c->ecn->undoable)
+		c->ecn->cwr = c->ecn->quiet = false;
 }
 
 bool ecn_forbids_growth(const struct tcp_conn *c)

@@ -37,6 +37,7 @@ struct ecn {
 	bool heard;              /* the acknowledgment that is being looked at reports marks */
 	bool quiet;              /* the window was reduced; marks on what was sent before `until` say nothing new */
 	bool reducing;           /* ... and is on its way to `target` */
+	bool undoable;           /* it was for a loss, which may turn out to be none */
 	bool option_seen, option_bad;      /* accurate: of the peer */
 	uint32_t delivered;      /* numbers that this acknowledgment says have arrived */
 	uint32_t marked;         /* ... and how many of them with CE */

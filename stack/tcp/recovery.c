@@ -16,6 +16,16 @@
 
 #define RENEGING_LEAST (10 * NSEC_PER_MSEC)
 
+/* Once is enough in a window of data, be it for marks or for losses (RFC 3168 6.1.2): CWR says so of what was done, not again. */
+static void congested(struct tcp_conn *c, uint32_t flight, bool reduced)
+{
+	if (reduced)
+		return;
+	c->cc.ops->on_congestion(&c->cc, c->stack->now, flight, false);
+	if (c->ecn)
+		ecn_reduced(c);
+}
+
 /* RFC 9937 5: RecoverFS is what was outstanding and not SACKed before. */
 static void enter(struct tcp_conn *c, const struct flight_news *news)
 {
@@ -32,10 +42,7 @@ static void enter(struct tcp_conn *c, const struct flight_news *news)
 	c->probe_out = false;   /* RFC 8985 7.1: what the probe may have repaired is no second loss */
 	f->prr_delivered = f->prr_out = 0;
 	f->prr_from = c->snd_nxt - c->snd_una - f->sacked - f->guessed + news->sacked + news->acked;
-	if (!reduced)
-		c->cc.ops->on_congestion(&c->cc, c->stack->now, flight, false);
-	if (c->ecn)
-		ecn_reduced(c);
+	congested(c, flight, reduced);
 	timers_restart(c);
 }
 
@@ -185,9 +192,7 @@ void recovery_ack(struct tcp_conn *c, const struct tcp_segment *s, const struct 
 	/* Nor does it grow while two segments try whether a timeout was needless. */
 	told.ends |= undone || (c->flight && c->flight->frto == FRTO_SECOND);
 	if (rack_probe_repaired(c, s, news) && c->phase == LOSS_OPEN) {
-		c->cc.ops->on_congestion(&c->cc, c->stack->now, validate_loss(c, news->in_flight), false);
-		if (c->ecn)
-			ecn_reduced(c);
+		congested(c, validate_loss(c, news->in_flight), c->ecn && ecn_loss(c));
 		validate_recovered(c);
 		c->cc.ops->on_recovered(&c->cc, c->stack->now);
 	}
