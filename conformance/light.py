@@ -37,7 +37,8 @@ STATES = {name: i + 1 for i, name in enumerate(
     '''ESTABLISHED SYN_SENT SYN_RECEIVED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT CLOSED CLOSE_WAIT LAST_ACK
     LISTEN CLOSING'''.split())}
 TIME_SETTINGS = {'rto_initial', 'rto_min', 'rto_max', 'clock_granularity', 'delayed_ack', 'msl',
-                 'fin_wait_2', 'keep_idle', 'keep_interval', 'user_timeout', 'mtu_probe_again'}
+                 'fin_wait_2', 'keep_idle', 'keep_interval', 'user_timeout', 'adv_uto', 'uto_lower', 'uto_upper',
+                 'mtu_probe_again'}
 
 ECN = {name: i for i, name in enumerate('off passive request accurate-passive accurate'.split())}
 

@@ -21,7 +21,7 @@ static const struct field fields[] = {
 	FIELD(rto_initial, NSEC), FIELD(rto_min, NSEC), FIELD(rto_max, NSEC),
 	FIELD(clock_granularity, NSEC), FIELD(delayed_ack, NSEC), FIELD(msl, NSEC),
 	FIELD(fin_wait_2, NSEC), FIELD(keep_idle, NSEC), FIELD(keep_interval, NSEC),
-	FIELD(user_timeout, NSEC), FIELD(keep_count, U32), FIELD(syn_retries, U32),
+	FIELD(user_timeout, NSEC), FIELD(adv_uto, NSEC), FIELD(uto_lower, NSEC), FIELD(uto_upper, NSEC), FIELD(keep_count, U32), FIELD(syn_retries, U32),
 	FIELD(syn_ack_retries, U32), FIELD(retries_1, U32), FIELD(retries_2, U32),
 	FIELD(orphan_retries, U32), FIELD(initial_window, U32), FIELD(receive_buffer_initial, U32),
 	FIELD(receive_buffer_max, U32), FIELD(send_buffer_initial, U32), FIELD(send_buffer_max, U32),

@@ -40,6 +40,9 @@ struct tcp_settings {
 	uint32_t retries_1, retries_2;   /* R1 3, R2 15 (linux); also the orphan's 8 */
 	uint32_t orphan_retries;
 	nsec user_timeout;               /* standard: R2 as a time, at least 100 s; 0: by retries_2 */
+	/* RFC 5482: what peers are told (ADV_UTO; 0: the option is neither sent nor taken), and the limits between which the larger of theirs
+	 * and ours is adopted as user timeout. 100 s, 3600 s; lower <= upper, or -EINVAL. A program's own (EP_USER_TIMEOUT) is told instead and holds. */
+	nsec adv_uto, uto_lower, uto_upper;
 	uint32_t initial_window;         /* segments: 10 */
 	uint32_t receive_buffer_initial, receive_buffer_max;  /* bytes */
 	uint32_t send_buffer_initial, send_buffer_max;
@@ -99,7 +102,8 @@ struct stack *stack_new(const struct stack_config *);
 void stack_free(struct stack *);
 
 /* The settings of TCP in use, and others from now on: what is decided later goes by them, what was decided stays (buffer limits of open
- * sockets, windows offered, timers that run). The sizes of pools (max_half_open, max_time_wait) stay too. -EINVAL: no such cc. */
+ * sockets, windows offered, timers that run). The sizes of pools (max_half_open, max_time_wait) stay too. -EINVAL: no such cc, or limits
+ * that contradict each other. */
 const struct tcp_settings *stack_tcp_settings(const struct stack *);
 int stack_set_tcp_settings(struct stack *, const struct tcp_settings *);
 

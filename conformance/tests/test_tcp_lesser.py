@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""TCP: smaller demands. RFC 9293 SHOULDs and appendix A.2, RFC 1337, RFC 7413 and RFC 5482 left out, ports that
+"""TCP: smaller demands. RFC 9293 SHOULDs and appendix A.2, RFC 1337, RFC 7413 and RFC 5482 not used, ports that
 listeners hold, and MSS and ACKs where paths are narrow (RFC 2923)."""
 import errno
 

@@ -11,6 +11,7 @@
 #include "output.h"
 #include "recv.h"
 #include "timers.h"
+#include "user_timeout.h"
 
 /* What the peer's SYN offers and we offered too. */
 static void negotiate(struct tcp_conn *c, const struct tcp_segment *s)
@@ -38,6 +39,8 @@ static void take_syn(struct tcp_conn *c, const struct tcp_segment *s)
 	c->rcv_nxt = s->seq + 1;
 	c->rcv_adv = c->rcv_nxt + offered;
 	c->last_ack_sent = c->rcv_nxt;
+	if (s->has & SEG_HAS_UTO)
+		user_timeout_received(c, s);
 	negotiate(c, s);
 }
 
@@ -197,6 +200,7 @@ int active_open(struct tcp_conn *c, const struct ep_name *peer)
 	c->rcv_scale = conn_scale_for(ep->receive_max);
 	c->rcv_limit = recv_limit_first(c);
 	c->timed_at = c->stack->now;
+	user_timeout_begin(c, 0);
 	conn_set_state(c, TCP_SYN_SENT);
 	count(c->stack, COUNT_TCP_ACTIVE_OPENS);
 	if (defer_syn(c)) {

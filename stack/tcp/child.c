@@ -6,6 +6,7 @@
 #include "ecn.h"
 #include "listen.h"
 #include "recv.h"
+#include "user_timeout.h"
 
 /* What a child inherits from its listener. */
 static void inherit(struct endpoint *child, const struct endpoint *from)
@@ -57,6 +58,7 @@ static void take_over(struct tcp_conn *c, const struct half_open *h, const struc
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
 	ecn_inherit(c, h);
+	user_timeout_begin(c, h->remote_uto);
 	c->retransmits = h->retries;
 	c->syn_retransmitted = h->retries > 0;
 	if (h->sent_at == 0)

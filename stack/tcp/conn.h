@@ -107,6 +107,7 @@ struct tcp_conn {
 	bool ts_on : 1, sack_on : 1, scale_on : 1;
 	/* send.c, recv.c */
 	bool ack_now : 1;        /* an ACK is owed at the end of the turn */
+	bool uto_due : 1;        /* the next segment with room carries the user timeout (user_timeout.c) */
 	bool was_full : 1;       /* the send ring was seen nearly full: EP_WRITABLE is owed when it empties */
 	bool push_small : 1;     /* the override timer fired: small segments may go */
 	bool receive_short : 1;  /* memory could not be lent: the window stays at what there is */
@@ -122,21 +123,23 @@ struct tcp_conn {
 	bool orphan : 1;         /* its owner has gone (close.c) */
 	bool rtt_resume : 1;     /* a timeout was needless: the next sample replaces what is smaller (RFC 4015 3.1) */
 	bool ecn_plain : 1;      /* a SYN without ECN went out after one with it */
+	bool own_timeout : 1;    /* not the stack's user timeout: the program's, or one adopted */
 	uint8_t urgent : 2;      /* enum urgent_state of what is received */
-	uint8_t ecn_offered : 6; /* enum ecn_mode of our SYN */
+	uint8_t ecn_offered : 2; /* enum ecn_mode of our SYN */
+	uint8_t challenges : 4;  /* in the current interval (RFC 5961 7) */
 	uint8_t urgent_byte;
 	uint8_t phase;           /* enum loss_phase */
 	uint8_t retransmit_mode; /* enum retransmit_mode */
 	uint8_t loss_timer;      /* enum loss_timer */
 	uint8_t quickacks;       /* full segments still to be acknowledged at once */
 	uint8_t snd_scale : 4, rcv_scale : 4;
-	uint8_t challenges;      /* in the current interval (RFC 5961 7) */
 	uint8_t backoff, retransmits, probes, keep_probes, dupacks;
 	uint8_t reorder_steps, reorder_persist; /* RACK.reo_wnd_mult, RACK.reo_wnd_persist */
 	uint8_t unacked_segments; /* full segments received since the last ACK */
+	uint8_t soft_error;       /* an ICMP error to report if the connection fails; positive errno */
 	uint16_t snd_mss;         /* payload of a full segment now, options taken off */
 	uint16_t peer_mss, rcv_mss;
-	uint16_t soft_error;      /* an ICMP error to report if the connection fails; positive errno */
+	uint16_t remote_uto;      /* the peer's User Timeout Option; 0: neither end uses any */
 
 	/* What every segment needs, in and out, lies together. Send sequence (RFC 9293 3.3.1); snd_nxt goes back where the path's MTU fell or
 	 * the window closed, snd_max is the highest ever. */

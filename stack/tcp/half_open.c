@@ -14,6 +14,7 @@
 #include "input.h"
 #include "output.h"
 #include "recv.h"
+#include "user_timeout.h"
 
 #define ANSWER_INTERVAL (500 * NSEC_PER_MSEC)
 #define RESET_LIFE (60 * NSEC_PER_SEC) /* a child that was reset before its handshake still counts for so long, as in Linux */
@@ -121,6 +122,7 @@ void half_open_answer(struct half_open *h)
 		seg.window = (uint16_t)(window < 65535 ? window : 65535);
 	}
 	ecn_fill_syn_ack(h, &seg);
+	user_timeout_fill_syn(&h->stack->config.tcp, &socket->options, h->retries, &seg);
 	h->sent_at = h->stack->now;
 	output_bare(h->stack, &route, &seg);
 }
@@ -231,6 +233,7 @@ void half_open_negotiate(struct half_open *h, const struct tcp_segment *s)
 		h->ts_offset = conn_ts_offset(h->stack, &h->flow.key);
 	}
 	ecn_asked(h, s);
+	h->remote_uto = s->has & SEG_HAS_UTO ? s->uto : 0;
 	h->window = settings->receive_buffer_initial;
 	if (ep->receive_fixed || h->window > ep->receive_max)
 		h->window = ep->receive_max;

@@ -17,14 +17,15 @@ struct half_open {
 	nsec created, sent_at, answered;
 	uint32_t iss, irs, ts_recent, ts_offset, window;
 	uint16_t mss, window_field;
+	uint16_t remote_uto; /* of the SYN; 0: none */
 	uint8_t snd_scale, rcv_scale, retries;
 	bool ts_on, sack_on, scale_on;
 	uint8_t ecn;         /* enum ecn_mode */
 	uint8_t ecn_arrived; /* enum ecn_field of the SYN */
 	bool ecn_plain;      /* its SYN came again without ECN */
-	bool acked;  /* its ACK came, but the listener waits for data */
-	bool fast;   /* not in the flow table: the child is or was */
-	bool fastopen_answer; /* the SYN-ACK carries this cookie */
+	bool acked : 1;  /* its ACK came, but the listener waits for data */
+	bool fast : 1;   /* not in the flow table: the child is or was */
+	bool fastopen_answer : 1; /* the SYN-ACK carries this cookie */
 	struct fastopen_cookie fastopen;
 	bool cookie; /* it is in no table: what is known of it is in the numbers that it was sent */
 };

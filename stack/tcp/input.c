@@ -17,6 +17,7 @@
 #include "send.h"
 #include "sent.h"
 #include "timers.h"
+#include "user_timeout.h"
 
 #define PAWS_IDLE (24u * 86400) /* seconds (RFC 7323 5.5) */
 #define OUT_OF_WINDOW_INTERVAL 500u /* milliseconds */
@@ -309,7 +310,7 @@ static enum verdict check_urgent(struct tcp_conn *c, struct arrival *a)
 	const struct tcp_segment *s = a->s;
 	uint32_t byte = a->urgent;
 
-	if (!(s->flags & SEG_URG) || s->urgent == 0 || c->fin_received)
+	if (s->urgent == 0 || c->fin_received)
 		return NEXT;
 	if (seq_lt(byte, c->rcv_nxt) || (c->urgent != URGENT_NONE && !seq_gt(byte, c->rcv_up)))
 		return NEXT; /* MUST-32: no news */
@@ -317,6 +318,14 @@ static enum verdict check_urgent(struct tcp_conn *c, struct arrival *a)
 	c->urgent = URGENT_EXPECTED;
 	ep_event_raise(c->stack, c->ep, EP_URGENT);
 	return NEXT;
+}
+
+/* What few segments have. */
+static enum verdict check_rare(struct tcp_conn *c, struct arrival *a)
+{
+	if (a->s->has & SEG_HAS_UTO)
+		user_timeout_received(c, a->s);
+	return a->s->flags & SEG_URG ? check_urgent(c, a) : NEXT;
 }
 
 /* Seventh, process the segment text. */
@@ -382,8 +391,8 @@ static enum verdict steps(struct tcp_conn *c, struct arrival *a)
 		ecn_arrived(c, a->s, a->len);
 	if (v == NEXT)
 		v = check_ack(c, a);
-	if (v == NEXT)
-		v = check_urgent(c, a);
+	if (v == NEXT && (a->s->flags & SEG_URG || a->s->has & SEG_HAS_UTO))
+		v = check_rare(c, a);
 	if (v == NEXT)
 		v = process_data(c, a);
 	if (v == NEXT)

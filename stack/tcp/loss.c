@@ -12,6 +12,7 @@
 #include "recovery.h"
 #include "send.h"
 #include "timers.h"
+#include "user_timeout.h"
 #include "validate.h"
 
 static uint32_t retries_allowed(const struct tcp_conn *c)
@@ -81,10 +82,12 @@ bool loss_timeout(struct tcp_conn *c)
 	if (c->flight)
 		recovery_before_timeout(c);
 	validate_forget(c);
-	if (c->retransmits == 0)
+	if (c->retransmits == 0) {
 		c->cc.ops->on_timeout(&c->cc, c->stack->now, c->snd_nxt - c->snd_una);
-	else
+		c->uto_due |= user_timeout_on(c); /* RFC 5482 3.2: once more, but no oftener: it may be what was lost for the option */
+	} else {
 		c->cc.cwnd = c->snd_mss; /* RFC 5681 3.1: ssthresh holds for the same segment */
+	}
 	if (c->retransmits < 255)
 		c->retransmits++;
 	if (c->backoff < 64)

@@ -10,6 +10,7 @@
 #include "pace.h"
 #include "recv.h"
 #include "timers.h"
+#include "user_timeout.h"
 #include "validate.h"
 
 #define KEEP_MOST 32767
@@ -89,6 +90,16 @@ static int set_number(uint32_t *to, int64_t value)
 		return -EINVAL;
 	*to = (uint32_t)value;
 	return 0;
+}
+
+static int set_user_timeout(const struct endpoint *ep, struct tcp_options *o, int64_t value)
+{
+	struct tcp_conn *c = conn_or_null(ep);
+	int error = set_number(&o->user_timeout, value);
+
+	if (c && !error)
+		user_timeout_changed(c);
+	return error;
 }
 
 /* As tcp_set_rcvlowat: no more than half of what the buffer may hold, and what lies there already may be enough now. */
@@ -172,7 +183,7 @@ int tcp_option_set(struct stack *s, struct endpoint *ep, enum ep_option option, 
 		o->syn_count = (uint8_t)value;
 		return 0;
 	case EP_USER_TIMEOUT:
-		return set_number(&o->user_timeout, value);
+		return set_user_timeout(ep, o, value);
 	case EP_LINGER2:
 		o->linger2 = value < 0 ? -1 : value > 120 ? 120 : (int16_t)value;
 		return 0;

@@ -11,6 +11,7 @@
 #include "recv.h"
 #include "resets.h"
 #include "timers.h"
+#include "user_timeout.h"
 
 #define PROTOCOL_TCP 6
 #define CHECKSUM_OFFSET 16
@@ -188,8 +189,12 @@ bool output_data(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 		add_sack(c, &seg, 1);
 	if (c->ecn)
 		ecn_fill_data(c, &seg, len);
-	if (!emit(c, &seg, seq - c->send_base, len))
+	if (c->uto_due)
+		user_timeout_fill(c, &seg, len);
+	if (!emit(c, &seg, seq - c->send_base, len)) {
+		user_timeout_not_sent(c, &seg);
 		return false;
+	}
 	if (c->ecn)
 		ecn_sent(c, &seg);
 	if (len > 0) {
@@ -215,11 +220,14 @@ void output_ack(struct tcp_conn *c)
 		most = ecn_fill_ack(c, &seg, c->sack_on ? gaps_count(c) + (c->duplicate.start != c->duplicate.end) : 0);
 	if (c->sack_on)
 		add_sack(c, &seg, most);
+	if (c->uto_due)
+		user_timeout_fill(c, &seg, 0);
 	if (output_bare(c->stack, &route, &seg)) {
 		if (c->ecn)
 			ecn_sent(c, &seg);
 		ack_went_out(c);
 	} else {
+		user_timeout_not_sent(c, &seg);
 		timers_ack_owed(c, settings_of(c)->delayed_ack);
 	}
 }
@@ -264,6 +272,7 @@ void output_syn(struct tcp_conn *c)
 	/* Asks for a cookie; the second try does without, in case it was this that got the first one lost (RFC 7413 4.2.1). */
 	if (c->fastopen_on && c->retransmits == 0 && c->socket.state == TCP_SYN_SENT)
 		seg.has |= SEG_HAS_FASTOPEN;
+	user_timeout_fill_syn(settings_of(c), &c->socket.options, c->retransmits, &seg);
 	output_bare(c->stack, &route, &seg);
 }
 
@@ -276,6 +285,7 @@ uint32_t output_syn_data(struct tcp_conn *c, const struct fastopen_cookie *cooki
 	fill_syn(c, &seg);
 	seg.has |= SEG_HAS_FASTOPEN;
 	seg.fastopen = *cookie;
+	user_timeout_fill_syn(settings_of(c), &c->socket.options, c->retransmits, &seg);
 	options = segment_header_len(&seg) - SEGMENT_HEADER_MIN;
 	mss = mss < by_path ? mss : by_path;
 	n = mss > options ? mss - options : 0;

@@ -7,7 +7,7 @@
 
 enum {
 	OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_SCALE = 3,
-	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8, OPTION_FASTOPEN = 34, OPTION_EXPERIMENTAL = 254,
+	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8, OPTION_UTO = 28, OPTION_FASTOPEN = 34, OPTION_EXPERIMENTAL = 254,
 	OPTION_ACCECN_0 = 172, OPTION_ACCECN_1 = 174,
 };
 
@@ -85,6 +85,15 @@ static void take_accecn(struct tcp_segment *s, const uint8_t *body, uint32_t len
 		s->accecn[s->accecn_fields++] = (uint32_t)body[0] << 16 | (uint32_t)body[1] << 8 | body[2];
 }
 
+/* RFC 5482 3.3: zero is reserved, and a wrong length makes it none. */
+static void take_uto(struct tcp_segment *s, const uint8_t *body, uint32_t len)
+{
+	if (len != 2 || (get16(body) & 0x7fff) == 0)
+		return;
+	s->uto = get16(body);
+	s->has |= SEG_HAS_UTO;
+}
+
 /* One option with a body of len bytes. A known kind with a wrong length is skipped as if unknown, except
  * where the bytes cannot be what they say; RFC 9293 MUST-6: unknown kinds are skipped. */
 static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body, uint32_t len)
@@ -125,6 +134,9 @@ static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body
 		return true;
 	case OPTION_SACK:
 		return take_sack(s, body, len);
+	case OPTION_UTO:
+		take_uto(s, body, len);
+		return true;
 	case OPTION_FASTOPEN:
 		take_fastopen(s, body, len, false);
 		return true;
@@ -195,6 +207,15 @@ static uint8_t *write_accecn(const struct tcp_segment *s, uint8_t *p)
 	for (; len < segment_accecn_len(s); len++)
 		p = put8(p, OPTION_NOP);
 	return p;
+}
+
+/* What few segments have, behind all else. */
+static void write_rare(const struct tcp_segment *s, uint8_t *p)
+{
+	if (s->has & SEG_HAS_ACCECN)
+		p = write_accecn(s, p);
+	if (s->has & SEG_HAS_UTO)
+		put16(put8(put8(p, OPTION_UTO), SEGMENT_UTO_LEN), s->uto);
 }
 
 static uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
@@ -291,8 +312,8 @@ uint32_t segment_header_len(const struct tcp_segment *s)
 	} else if (s->sack_count > 0) {
 		n += 4 + 8u * s->sack_count;
 	}
-	if (s->has & SEG_HAS_ACCECN)
-		n += segment_accecn_len(s);
+	if (s->has & (SEG_HAS_ACCECN | SEG_HAS_UTO))
+		n += (s->has & SEG_HAS_ACCECN ? segment_accecn_len(s) : 0) + (s->has & SEG_HAS_UTO ? SEGMENT_UTO_LEN : 0);
 	return n;
 }
 
@@ -307,7 +328,7 @@ uint32_t segment_write(const struct tcp_segment *s, uint8_t *to)
 	p = put32(p, (header / 4 << 4 | s->ae) << 24 | (uint32_t)s->flags << 16 | s->window);
 	p = put32(p, s->flags & SEG_URG ? s->urgent : 0);
 	p = s->flags & SEG_SYN ? write_syn_options(s, p) : write_options(s, p);
-	if (s->has & SEG_HAS_ACCECN)
-		write_accecn(s, p);
+	if (s->has & (SEG_HAS_ACCECN | SEG_HAS_UTO))
+		write_rare(s, p);
 	return header;
 }

@@ -19,7 +19,7 @@ enum {
 enum {
 	SEG_HAS_MSS = 1 << 0, SEG_HAS_SCALE = 1 << 1, SEG_HAS_SACK_OK = 1 << 2, SEG_HAS_TS = 1 << 3,
 	SEG_HAS_FASTOPEN = 1 << 7,
-	SEG_HAS_ACCECN = 1 << 4,
+	SEG_HAS_ACCECN = 1 << 4, SEG_HAS_UTO = 1 << 5,
 };
 
 #define SEGMENT_HEADER_MIN 20
@@ -27,6 +27,7 @@ enum {
 #define SEGMENT_SACK_MAX 4
 #define SEGMENT_ACCECN_FIELDS 3
 #define SEGMENT_TS_LEN 12 /* timestamps with their two NOPs */
+#define SEGMENT_UTO_LEN 4
 
 struct sack_block {
 	uint32_t start, end; /* end: the number after the last byte */
@@ -49,10 +50,11 @@ struct tcp_segment {
 	uint16_t urgent;
 	uint16_t segments;         /* how many packets of the wire it stands for (super-frames) */
 	uint16_t mss;
+	uint16_t uto;              /* only with SEG_HAS_UTO: granularity bit and 15 bits, which are not 0 (user_timeout.h) */
 	uint8_t flags;             /* SEG_* */
+	uint8_t has;               /* SEG_HAS_* */
 	uint8_t ecn;               /* the ECN field of its IP header (enum ecn_field) */
 	bool ae;                   /* the third bit of RFC 9768's ACE field */
-	uint8_t has;               /* SEG_HAS_* */
 	uint8_t scale;
 	uint8_t sack_count;
 	uint32_t tsval, tsecr;

@@ -45,7 +45,7 @@ static bool may_send_data(const struct tcp_conn *c)
 }
 
 /* Bytes from snd_nxt on that the peer's window and cwnd admit. */
-static uint32_t usable(const struct tcp_conn *c)
+ALWAYS_INLINE uint32_t usable(const struct tcp_conn *c)
 {
 	uint32_t window = c->ecn && c->stack->now < c->ecn->held_until ? 0 : loss_window(c);
 	uint32_t outstanding = conn_in_flight(c), pipe = c->flight ? flight_pipe(c) : outstanding;
@@ -63,7 +63,7 @@ static uint32_t usable(const struct tcp_conn *c)
 
 /* A segment smaller than the MSS: does it go now? `all`: nothing is queued behind it; `more`: full segments went
  * before it, so that it only fills up the peer's window. */
-static enum decision decide_small(const struct tcp_conn *c, uint32_t len, bool all, bool more)
+ALWAYS_INLINE enum decision decide_small(const struct tcp_conn *c, uint32_t len, bool all, bool more)
 {
 	const struct tcp_options *o = &c->socket.options;
 
@@ -93,7 +93,7 @@ static void end_flags(const struct tcp_conn *c, struct plan *p)
 		p->flags |= SEG_FIN;
 }
 
-static enum decision decide(const struct tcp_conn *c, bool super, bool more, struct plan *p)
+ALWAYS_INLINE enum decision decide(const struct tcp_conn *c, bool super, bool more, struct plan *p)
 {
 	uint32_t end = conn_send_end(c), mss = c->snd_mss;
 	uint32_t queued, most, longest, n;
@@ -284,6 +284,25 @@ static bool send_mtu_probe(struct tcp_conn *c, uint32_t len)
 	return sent;
 }
 
+/* RFC 5482 3: the first segment after the SYN, and the next after a change, carries the user timeout, if a full one must be shorter for
+ * it. How much went; false: no packet to be had. */
+COLD bool send_with_timeout(struct tcp_conn *c, uint32_t *sent)
+{
+	uint16_t usual = c->snd_mss;
+	struct plan plan;
+	bool good = true;
+
+	if (usual > 2 * SEGMENT_UTO_LEN)
+		c->snd_mss -= SEGMENT_UTO_LEN;
+	if (decide(c, false, false, &plan) == SEND_IT) {
+		restart_after_idle(c);
+		good = send_planned(c, &plan);
+		*sent = plan.len + 1;
+	}
+	c->snd_mss = usual;
+	return good;
+}
+
 /* False: nothing new for now. */
 static bool search_mtu(struct tcp_conn *c)
 {
@@ -318,6 +337,10 @@ static void send_burst(struct tcp_conn *c)
 	/* A probe is longer than the rest, but not earlier: the rate pays for it as for a burst. */
 	if (c->mtu && !(c->delivery && pace_room(c) == 0) && !search_mtu(c))
 		return;
+	if (c->uto_due && conn_has_unsent(c) && !send_with_timeout(c, &sent)) {
+		wait_for_packet(c);
+		return;
+	}
 	while (sent < BURST_BYTES) {
 		d = decide(c, super && !ecn_alone(c), sent > 0, &plan);
 		if (d != SEND_IT)

@@ -20,6 +20,7 @@
 #include "pace.h"
 #include "resets.h"
 #include "send.h"
+#include "user_timeout.h"
 
 #define PROTOCOL_TCP 6
 #define READY_BURST 256 /* connections served in one turn */
@@ -156,7 +157,7 @@ void tcp_icmp_error(struct stack *s, const struct icmp_error *e)
 		conn_end(c, e->error);
 		return;
 	}
-	c->soft_error = (uint16_t)e->error;
+	c->soft_error = (uint8_t)e->error;
 	/* ip(7): a stream that asked hears of it at once. */
 	if (c->ep->recv_err && conn_synchronised(c))
 		ep_fail(s, c->ep, e->error, EP_READABLE | EP_WRITABLE);
@@ -172,7 +173,7 @@ int tcp_init(struct stack *s)
 	if (!t)
 		return -ENOMEM;
 	t->cc = cc_find(config->tcp.cc);
-	if (!t->cc || (unsigned)config->tcp.ecn >= TCP_ECN_END)
+	if (!t->cc || (unsigned)config->tcp.ecn >= TCP_ECN_END || !user_timeout_settings_good(&config->tcp))
 		return -EINVAL;
 	list_init(&t->ready);
 	list_init(&t->half_open_age);
@@ -338,7 +339,7 @@ int stack_set_tcp_settings(struct stack *s, const struct tcp_settings *wanted)
 	struct tcp_settings *now = &s->config.tcp;
 	uint32_t half_open = now->max_half_open, time_wait = now->max_time_wait;
 
-	if (!cc || (unsigned)wanted->ecn >= TCP_ECN_END)
+	if (!cc || (unsigned)wanted->ecn >= TCP_ECN_END || !user_timeout_settings_good(wanted))
 		return -EINVAL;
 	*now = *wanted;
 	now->max_half_open = half_open;
@@ -367,6 +368,8 @@ void tcp_settings_linux(struct tcp_settings *t)
 		.retries_1 = 3,
 		.retries_2 = 15,
 		.orphan_retries = 8,
+		.uto_lower = 100 * NSEC_PER_SEC,    /* RFC 1122 4.2.3.5 by way of RFC 5482 3.1 */
+		.uto_upper = 3600 * NSEC_PER_SEC,
 		.initial_window = 10,
 		.receive_buffer_initial = 64 * 1024,
 		.receive_buffer_max = 4 * 1024 * 1024,

@@ -11,6 +11,7 @@
 #include "output.h"
 #include "rack.h"
 #include "send.h"
+#include "user_timeout.h"
 
 #define QUICKACKS_ONE_WAY 2
 
@@ -58,13 +59,19 @@ static nsec keep_interval(const struct tcp_conn *c)
 	return own ? own * NSEC_PER_SEC : settings_of(c)->keep_interval;
 }
 
+/* Enough probes are unanswered; but with the User Timeout Option a connection lives longer than the user timeout (RFC 5482 4.2). */
+static bool keepalive_exhausted(const struct tcp_conn *c, nsec silent)
+{
+	uint8_t own = c->socket.options.keep_count;
+
+	return c->keep_probes >= (own ? own : settings_of(c)->keep_count) && !(user_timeout_on(c) && silent <= user_timeout_in_force(c));
+}
+
 /* MUST-26, MUST-29: only when nothing is outstanding and nothing came for the whole interval; one unanswered
  * probe says nothing. False: the connection has ended. */
 static bool keepalive_due(struct tcp_conn *c)
 {
 	nsec now = c->stack->now;
-	uint8_t most = c->socket.options.keep_count ? c->socket.options.keep_count
-						    : (uint8_t)settings_of(c)->keep_count;
 	nsec heard = c->last_received;
 	/* Only one that the program set (tcp(7)): R2 as a time is about data (RFC 9293 3.8.3), and shorter than the
 	 * interval of the probes. */
@@ -82,13 +89,14 @@ static bool keepalive_due(struct tcp_conn *c)
 		set(c, DUE_KEEPALIVE, heard + keep_idle(c));
 		return true;
 	}
-	if (c->keep_probes >= most ||
+	if (keepalive_exhausted(c, now - heard) ||
 	    (own_limit && c->keep_probes > 0 && now - heard >= own_limit)) {
 		count(c->stack, COUNT_TCP_ABORTED);
 		conn_abort(c, c->soft_error ? c->soft_error : ETIMEDOUT);
 		return false;
 	}
-	c->keep_probes++;
+	if (c->keep_probes < UINT8_MAX)
+		c->keep_probes++;
 	output_keepalive(c);
 	set(c, DUE_KEEPALIVE, now + keep_interval(c));
 	return true;
@@ -284,9 +292,7 @@ void timers_limit_life(struct tcp_conn *c, nsec longest)
 
 nsec timers_user_timeout(const struct tcp_conn *c)
 {
-	uint32_t own = c->socket.options.user_timeout;
-
-	return own ? own * NSEC_PER_MSEC : settings_of(c)->user_timeout;
+	return c->own_timeout ? user_timeout_in_force(c) : settings_of(c)->user_timeout;
 }
 
 bool timers_exhausted(const struct tcp_conn *c, unsigned tries, unsigned limit, nsec since)

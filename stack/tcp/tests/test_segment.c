@@ -34,6 +34,9 @@ static void what_is_written_is_read(void **state)
 		  .sack = { { 1, 2 }, { 3, 4 }, { 5, 6 } } },
 		{ .flags = SEG_ACK, .sack_count = 4, .sack = { { 1, 2 }, { 3, 4 }, { 5, 6 }, { 7, 8 } } },
 		{ .flags = SEG_ACK | SEG_URG, .urgent = 99 },
+		{ .flags = SEG_SYN | SEG_ACK, .has = SEG_HAS_MSS | SEG_HAS_UTO, .mss = 536, .uto = 1 },
+		{ .flags = SEG_ACK, .has = SEG_HAS_TS | SEG_HAS_UTO, .uto = 0xffff, .sack_count = 2, .sack = { { 1, 2 }, { 3, 4 } } },
+		{ .flags = SEG_ACK, .has = SEG_HAS_ACCECN | SEG_HAS_UTO, .accecn_fields = 3, .uto = 300 },
 	};
 
 	(void)state;
@@ -61,6 +64,8 @@ static void what_is_written_is_read(void **state)
 			assert_int_equal(r.scale, w->scale);
 		if (w->has & SEG_HAS_TS)
 			assert_true(r.tsval == w->tsval && r.tsecr == w->tsecr);
+		if (w->has & SEG_HAS_UTO)
+			assert_int_equal(r.uto, w->uto);
 		assert_int_equal(r.sack_count, w->sack_count);
 		assert_memory_equal(r.sack, w->sack, w->sack_count * sizeof(w->sack[0]));
 		assert_int_equal(r.len, 0);
