@@ -160,6 +160,9 @@ static int make_stack(struct network *n, const struct options *o, struct network
 		tcp_settings_standard(&config.tcp);
 	config.tcp.mtu_probing = o->mtu_probing;
 	config.tcp.max_orphans = o->max_orphans;
+	config.tcp.adv_uto = o->uto * NSEC_PER_SEC;
+	config.tcp.uto_lower = o->uto_lower * NSEC_PER_SEC;
+	config.tcp.uto_upper = o->uto_upper * NSEC_PER_SEC;
 	if (o->tcp_receive_buffer)
 		config.tcp.receive_buffer_max = (uint32_t)o->tcp_receive_buffer;
 	if (o->tcp_send_buffer)

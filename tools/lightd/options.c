@@ -135,7 +135,7 @@ void options_parse(int argc, char **argv, struct options *o)
 	struct options behind = { 0 };
 
 	*o = (struct options){ .socket_path = LIGHT_SOCKET_PATH, .socket_mode = 0660, .socket_group = (gid_t)-1, .seed = 1,
-			       .sockets = 262144, .arp_timeout = 35, .mtu_probing = 1, .max_orphans = 65536,
+			       .sockets = 262144, .arp_timeout = 35, .mtu_probing = 1, .max_orphans = 65536, .uto_lower = 100, .uto_upper = 3600,
 			       .syn_cookies = TCP_COOKIES_WHEN_FULL, .ecn = TCP_ECN_PASSIVE,
 			       .fastopen = TCP_FASTOPEN_CLIENT | TCP_FASTOPEN_SERVER, .queues = 1, .current_vlan = -1 };
 	setting_by_key("sim", "hosts")->set(o, "2");

@@ -142,6 +142,7 @@ struct options {
 	uint64_t tcp_memory;    /* bytes; 0: no limit */
 	uint64_t tcp_receive_buffer, tcp_send_buffer;  /* bytes; 0: the stack's default */
 	uint32_t max_orphans;
+	uint32_t uto, uto_lower, uto_upper;  /* seconds: of the User Timeout Option; uto 0: without it */
 	uint8_t syn_cookies;    /* enum tcp_cookies */
 	uint8_t fastopen;       /* TCP_FASTOPEN_* */
 	uint32_t arp_timeout;   /* seconds */

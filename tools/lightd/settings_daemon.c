@@ -10,6 +10,8 @@
 #include "tools/lightd/settings.h"
 #include "tools/units.h"
 
+#define UTO_MOST (32767u * 60) /* 15 bits of minutes */
+
 static const char *set_socket(struct options *o, const char *text)
 {
 	if (*text == '\0' || strlen(text) >= 108)
@@ -210,6 +212,27 @@ static const char *set_orphans(struct options *o, const char *text)
 	return set_number(&o->max_orphans, text, 0, 4000000);
 }
 
+/* What peers are told, and within which limits theirs is heeded: one number, or all three. */
+static const char *set_uto(struct options *o, const char *text)
+{
+	static const char allowed[] = "0, or SECONDS or SECONDS:LOWEST:HIGHEST, each of 1 to 1966020";
+	uint64_t number[3] = { o->uto, o->uto_lower, o->uto_upper };
+	char copy[32], *rest = copy;
+	unsigned n = 0;
+
+	if (strlen(text) >= sizeof copy)
+		return allowed;
+	for (strcpy(copy, text); rest != NULL; n++)
+		if (n == 3 || !units_whole(strsep(&rest, ":"), n > 0, UTO_MOST, &number[n]))
+			return allowed;
+	if (n == 2 || number[1] > number[2])
+		return allowed;
+	o->uto = (uint32_t)number[0];
+	o->uto_lower = (uint32_t)number[1];
+	o->uto_upper = (uint32_t)number[2];
+	return NULL;
+}
+
 static const char *set_sockets(struct options *o, const char *text)
 {
 	return set_number(&o->sockets, text, 16, 4000000);
@@ -250,6 +273,8 @@ const struct setting settings_daemon[] = {
 	  set_send_buffer },
 	{ "tcp-max-orphans", "", "tcp-max-orphans", "NUMBER", 6, false, "Connections that were closed and not finished (default 65536)",
 	  set_orphans },
+	{ "tcp-uto", "", "tcp-uto", "SECONDS[:LOWEST:HIGHEST]", 6, false,
+	  "Tell peers the user timeout and heed theirs within these limits (RFC 5482; default 0, not at all; limits 100:3600)", set_uto },
 	{ "verbose", "", "verbose", NULL, 6, false, "Log what programs do", set_verbose },
 	{ 0 },
 };

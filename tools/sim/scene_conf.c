@@ -49,6 +49,7 @@ static const struct conf_field top_fields[] = {
 static const struct conf_field tcp_fields[] = {
 	TCP_TIME(rto_initial), TCP_TIME(rto_min), TCP_TIME(rto_max), TCP_TIME(clock_granularity), TCP_TIME(delayed_ack),
 	TCP_TIME(msl), TCP_TIME(fin_wait_2), TCP_TIME(keep_idle), TCP_TIME(keep_interval), TCP_TIME(user_timeout),
+	TCP_TIME(adv_uto), TCP_TIME(uto_lower), TCP_TIME(uto_upper),
 	TCP_NUMBER(keep_count, 1, 127), TCP_NUMBER(syn_retries, 1, 127), TCP_NUMBER(syn_ack_retries, 1, 127),
 	TCP_NUMBER(retries_1, 1, 255), TCP_NUMBER(retries_2, 1, 255), TCP_NUMBER(orphan_retries, 1, 255),
 	TCP_NUMBER(initial_window, 1, 1000), TCP_NUMBER(receive_buffer_initial, 4096, 1 << 30),
@@ -377,6 +378,8 @@ void scene_read(struct scene *s, const char *path, char **sets, unsigned set_cou
 	conf_read(root, top_fields, COUNT(top_fields), s);
 	if ((tcp = conf_group(root, "tcp")))
 		conf_read(tcp, tcp_fields, COUNT(tcp_fields), &s->tcp);
+	if (s->tcp.uto_lower > s->tcp.uto_upper)
+		conf_refuse(tcp, "uto_lower: at most uto_upper");
 	if (s->cc) {
 		check_congestion(config_setting_get_member(root, "cc"), s->cc);
 		s->tcp.cc = s->cc;

@@ -69,6 +69,7 @@ TOP = [
     ('tcp-without = "%s"', ["timestamps", "sack,window-scaling"], ["", "mss", "sack timestamps"]),
     ('tcp-fastopen = "%s"', ["off", "client", "server", "both"], ["on", "3"]),
     ('tcp-syncookies = "%s"', ["off", "full", "always"], ["on", "1"]),
+    ('tcp-uto = "%s"', ["0", "300", "1966020", "300:100:100"], ["", "300:", "300:100", "300:101:100", "300:0:100", "1966021", "1:2:3:4", "5m"]),
     ("verbose = %s", ["true", "false"], ['"yes"', "1"]),
     ("max-sockets = %s", ["16", "262144"], ["15", "4000001"]),
     ('socket = { path = "%s"; }', ["/tmp/x.sock"], ["", "/" + "x" * 108]),
