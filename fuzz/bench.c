@@ -412,6 +412,7 @@ void bench_open(struct bench *b)
 	config.max_neighbours = 16;
 	config.loopback_packets = 16;
 	config.tcp.max_half_open = config.tcp.max_time_wait = 32;
+	config.tcp.adv_uto = 60 * NSEC_PER_SEC; /* it is off otherwise, and its option would not be looked at */
 	b->pair = mem_pair_new(&pair);
 	b->stack = stack_new(&config);
 	CHECK(b->pair && b->stack);

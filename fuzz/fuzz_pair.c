@@ -356,6 +356,8 @@ static void open_side(struct world *w, unsigned who, struct input *in)
 	config.tcp.ecn = (enum tcp_ecn)(number(in, 1) % TCP_ECN_END);
 	if (more & 8)
 		config.tcp.receive_buffer_initial = config.tcp.receive_buffer_max = 4096;
+	if (more & 32)
+		config.tcp.adv_uto = (more >> 6) * NSEC_PER_SEC + 1; /* up to three seconds: the lower limit holds, or what the peer's program says */
 	if (more & 16)
 		config.tcp.send_buffer_initial = config.tcp.send_buffer_max = 8192;
 	config.max_endpoints = 16;

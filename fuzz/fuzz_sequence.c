@@ -108,6 +108,7 @@ static uint8_t *option(uint8_t *p, const struct bench_flow *f, struct input *in)
 		p = put32(p, 1000 + number(in, 2));
 		p = put32(p, f->tsval - number(in, 1) / 2);
 		break;
+	case 28: *p++ = (uint8_t)number(in, 1); *p++ = (uint8_t)number(in, 1); break;
 	default:
 		n = number(in, 1) % 19;
 		for (uint32_t i = 0; i < n; i++)

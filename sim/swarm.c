@@ -13,6 +13,7 @@
 #define MAX_HOSTS 4u
 #define MAX_CORES 4u
 #define SHORTAGE UINT64_C(0x73686f7274)
+#define USER_TIMEOUT UINT64_C(0x75746f)
 #define MAX_CLIENTS 6u
 #define BYTES_MOST (UINT64_C(768) << 10)   /* of all talks together, about */
 #define LIMIT (6 * 3600 * NSEC_PER_SEC)
@@ -275,6 +276,19 @@ static void draw_shortage(struct swarm *s)
 		s->config.packets = 512u << rng_below(&rng, 3);
 }
 
+/* So does this: the option of RFC 5482, with timeouts after which nobody gives up who would not anyway. */
+static void draw_user_timeout(struct swarm *s)
+{
+	struct rng rng;
+
+	rng_seed_u64(&rng, s->config.seed ^ USER_TIMEOUT);
+	if (rng_below(&rng, 3) != 0)
+		return;
+	s->tcp.uto_lower = (1000 + rng_below(&rng, 1000)) * NSEC_PER_SEC;
+	s->tcp.uto_upper = s->tcp.uto_lower + rng_below(&rng, 3000) * NSEC_PER_SEC;
+	s->tcp.adv_uto = 1 + rng_below(&rng, 50000 * NSEC_PER_SEC);
+}
+
 static void draw_hosts(struct swarm *s)
 {
 	static const uint32_t flags[] = { 0, LINK_TX_CSUM | LINK_RX_CSUM, LINK_TX_CSUM,
@@ -294,6 +308,7 @@ static void draw_hosts(struct swarm *s)
 			s->config.cores[i] = (uint8_t)between(s, 1, MAX_CORES);
 	draw_tcp(s);
 	draw_shortage(s);
+	draw_user_timeout(s);
 }
 
 /* ---- applications ---- */
