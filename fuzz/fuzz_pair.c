@@ -457,17 +457,21 @@ static void perfect_end(struct world *w)
 	bool over = false;
 
 	for (unsigned round = 0; !over; round++) {
+		bool heard = false;
+
 		for (unsigned who = 0; who < 2; who++) {
 			struct side *s = &w->side[who];
+			uint32_t before = s->received;
 
 			stack_at(s->stack, w->now);
 			finish(s);
 			receive_some(w, who, sizeof(buffer));
 			note_error(s);
+			heard = heard || s->received != before;
 		}
 		turn(w);
 		over = done(&w->side[0], &w->side[1]) && done(&w->side[1], &w->side[0]);
-		if (!over && !deliver_all(w)) {
+		if (!over && !deliver_all(w) && !heard) {  /* who heard something may hear the end next */
 			nsec next = deadline(w);
 
 			if (next == NSEC_NEVER || next > limit)
