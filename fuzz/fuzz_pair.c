@@ -138,7 +138,8 @@ static void hear(struct side *s, const struct ep_event *e)
 		s->failed = true;
 	}
 	while (s->listener && e->ep == s->listener && ep_accept(s->stack, s->listener, &child, NULL) == 0) {
-		if (s->ep)
+		/* A cookie may open again what was aborted, if the reset was lost (RFC 4987 3.6): that one would begin its stream anew. */
+		if (s->ep || s->aborted || s->failed)
 			ep_abort(s->stack, child);
 		else
 			s->ep = child;
