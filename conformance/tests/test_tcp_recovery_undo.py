@@ -43,6 +43,37 @@ def test_a_late_original_declares_the_timeout_spurious(how):
     assert later == sorted(set(later))
 
 
+# covers: 5682-3.1-sack 5682-2.1-step3b
+@pytest.mark.parametrize('spike', [0.05, 0.15])
+def test_acks_that_come_late_one_by_one_draw_one_retransmission(spike):
+    """Without timestamps each of them could be of a retransmission, if the one before had drawn it: new data goes instead (step 2b).
+    Later than a round trip, the first even looks like it, to RACK as well."""
+    f = timed_out(10, queue=10)
+    recover = f.highest()
+    f.wait(spike)
+    assert f.ack(1) == [recover, recover + 1], 'two new segments'
+    for n in range(2, recover + 1):
+        f.wait(0.002)
+        f.ack(n)
+        assert f.undone() == 1
+    f.wait(0.3)
+    assert [n for n in range(1, recover) if len(f.times(n)) > 1] == []
+
+
+# covers: 5682-3.1-sack
+def test_new_data_that_arrives_where_old_does_not_tells_a_loss():
+    """Step 3a: the two new segments are SACKed, what was out before is not."""
+    f = timed_out(10, queue=10)
+    recover = f.highest()
+    f.wait(0.05)
+    assert f.ack(1) == [recover, recover + 1]
+    f.wait(0.1)
+    again = f.ack(1, (recover, recover + 1))
+    assert f.undone() == 0
+    assert again[:2] == [1, 2], 'what was lost goes again'
+    assert f.cwnd() <= 4
+
+
 # covers: 5682-3.1-sack
 def test_an_ack_of_the_retransmission_alone_says_nothing():
     f = timed_out()

@@ -147,6 +147,8 @@ static uint32_t detect(struct tcp_conn *c, const struct flight_news *news, uint3
 {
 	uint32_t before = c->flight ? c->flight->lost : 0;
 
+	if (c->sack_on && c->flight && c->flight->frto == FRTO_SECOND)
+		return 0;    /* RFC 5682 3.1 step 2b: the next acknowledgment decides */
 	if (c->sack_on)
 		rack_detect(c, news);
 	else
@@ -247,7 +249,7 @@ void recovery_before_timeout(struct tcp_conn *c)
 	frto = frto && !(c->cc.ops->flags & CC_OWN_WINDOW);
 	if (c->phase == LOSS_OPEN)
 		undo_remember(c, true);
-	c->flight->frto = frto && !c->sack_on ? FRTO_FIRST : FRTO_OFF;
+	c->flight->frto = frto ? FRTO_FIRST : FRTO_OFF;
 }
 
 void recovery_timeout(struct tcp_conn *c)

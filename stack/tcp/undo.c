@@ -54,6 +54,8 @@ static void undo(struct tcp_conn *c, uint32_t moved)
 	flight_none_lost(c);
 	if (f->timeout_first) {
 		resume(c, moved);
+		/* Without timestamps RACK may have taken the original's ACK for that of the retransmission, and everything older for lost. */
+		f->rack_sent_at = 0;
 	} else if (cwnd < f->before.cwnd || c->cc.ops->flags & CC_OWN_WINDOW) {
 		c->cc = f->before;
 		if (c->cc.cwnd < cwnd)
@@ -113,18 +115,19 @@ static bool has_new(const struct tcp_conn *c, const struct tcp_segment *s)
 	return seq_lt(c->snd_nxt, seq_min(conn_send_end(c), c->snd_una + window));
 }
 
-/* RFC 5682 2.1, where nothing but the acknowledged number tells. True: the second acknowledgment after the timeout covers what was sent
- * once (3b). The first one lets two new segments go (2b): only what makes no difference to an ordinary recovery is put off. */
+/* RFC 5682 2.1, where nothing but the acknowledged number tells, and 3.1 as long as nothing is SACKed: ACKs that come late one by one name
+ * only what was sent again, if each draws the next. True: the second acknowledgment after the timeout covers what was sent once (3b). The
+ * first one lets two new segments go (2b): only what makes no difference to an ordinary recovery is put off. */
 static bool second_advance(struct tcp_conn *c, const struct tcp_segment *s, uint32_t moved)
 {
 	struct flight *f = c->flight;
 
-	if (c->sack_on || c->phase != LOSS_TIMEOUT || f->frto == FRTO_OFF || moved == 0)
+	if (c->phase != LOSS_TIMEOUT || f->frto == FRTO_OFF || moved == 0)
 		return false;
 	if (f->frto == FRTO_SECOND)
 		return true;
 	f->frto = FRTO_OFF;
-	if (seq_lt(c->snd_una, c->recover) && !flight_first_is_resent(c) && has_new(c, s)) {
+	if (seq_lt(c->snd_una, c->recover) && f->sacked == 0 && !flight_first_is_resent(c) && has_new(c, s)) {
 		flight_none_lost(c);
 		c->cc.cwnd = flight_pipe(c) + 2u * c->snd_mss;
 		f->frto = FRTO_SECOND;
@@ -136,8 +139,11 @@ bool undo_check(struct tcp_conn *c, const struct tcp_segment *s, const struct fl
 {
 	if (!c->flight || !c->flight->may_undo || c->phase == LOSS_OPEN)
 		return false;
-	if (!eifel(c, s) && !all_needless(c, news) && !late(c, news) && !second_advance(c, s, moved))
+	if (!eifel(c, s) && !all_needless(c, news) && !late(c, news) && !second_advance(c, s, moved)) {
+		if (c->sack_on && moved == 0 && news->sacked > 0 && c->flight->frto == FRTO_SECOND)
+			undo_duplicate(c);   /* RFC 5682 3.1 step 3a */
 		return false;
+	}
 	undo(c, moved);
 	return true;
 }

@@ -10,7 +10,7 @@
 void undo_remember(struct tcp_conn *, bool timeout);
 /* An acknowledgment that has moved snd_una by `moved` and is in the scoreboard: was the episode needless? Then it is undone. */
 bool undo_check(struct tcp_conn *, const struct tcp_segment *, const struct flight_news *, uint32_t moved);
-/* Without SACK: a duplicate after a timeout (RFC 5682 2.1 steps 2a and 3a). */
+/* A duplicate after a timeout (RFC 5682 2.1 steps 2a and 3a). */
 void undo_duplicate(struct tcp_conn *);
 
 #endif
