@@ -100,7 +100,9 @@ def test_a_needless_timeout_gives_cubic_its_window_back():
     assert needless.undone() == 1
     assert before - 1.1 <= needless.ssthresh() <= before + 3
     assert needless.highest() - needless.una <= needless.cwnd() + 0.001 <= before + 3
-    needed.ack(una + 1)                      # nothing but what was sent again
+    needed.ack(una + 1)                      # nothing but what was sent again,
+    end = needed.highest()
+    needed.ack(una + 1, (end - 2, end))      # ... and of what followed only what is new
     assert needed.undone() == 0
     whole_round(needless)
     assert needless.cwnd() >= before - 1
