@@ -49,7 +49,7 @@ void loss_tell(struct tcp_conn *c, const struct loss_told *told)
 	}
 	c->cc.ops->on_ack(&c->cc, &ack);
 	if (c->unvalidated)
-		validate_acked(c);
+		validate_acked(c, told->acked);
 	if (ack.rate)
 		rate_clear(ack.rate);
 }

@@ -76,7 +76,7 @@ static void classify(struct tcp_conn *c, uint32_t window)
 	} else if (!c->unvalidated) {
 		c->unvalidated = true;
 		v->unvalidated_since = now;
-		validate_acked(c);
+		validate_acked(c, 0);
 	} else if (now - v->unvalidated_since >= NON_VALIDATED_PERIOD) {
 		give_up_half(c);
 		v->unvalidated_since = now;

@@ -19,10 +19,11 @@ uint32_t validate_loss(struct tcp_conn *, uint32_t flight);
 /* The recovery is over and cwnd set: less, if the loss was in the non-validated phase (4.4.1). */
 void validate_recovered(struct tcp_conn *);
 
-/* In the non-validated phase (4.4.2). Something has arrived: a burst may go. */
-static inline void validate_acked(struct tcp_conn *c)
+/* In the non-validated phase (4.4.2). Something has arrived: a burst may go, and besides what waits already to take the place of what was
+ * acknowledged, which is none: a bound that cut it, too, would keep one whose whole flight one acknowledgment answers at pipeACK for ever. */
+static inline void validate_acked(struct tcp_conn *c, uint32_t acked)
 {
-	c->validation->burst_end = c->snd_nxt + c->validation->burst;
+	c->validation->burst_end = c->snd_nxt + c->validation->burst + (conn_has_unsent(c) ? acked : 0);
 }
 
 /* What is left of it before something arrives. All of it where nothing is in flight. */

@@ -13,6 +13,7 @@ struct sender {
 	struct stack stack;
 	struct tcp_conn c;
 	struct validation v;
+	struct endpoint ep;
 };
 
 /* With a window of so many segments, and numbers that wrap. */
@@ -22,7 +23,7 @@ static void begin(struct sender *s, uint32_t window)
 	s->stack.now = NSEC_PER_SEC;
 	s->stack.config.tcp.initial_window = 10;
 	s->c = (struct tcp_conn){ .stack = &s->stack, .snd_mss = MSS, .snd_una = 4294960000u, .snd_nxt = 4294960000u,
-				  .validation = &s->v };
+				  .validation = &s->v, .ep = &s->ep };
 	s->c.rtt.srtt = 100 * MS;
 	cc_start(&s->c.cc, &cc_newreno, MSS, window * MSS, s->stack.now);
 	validate_forget(&s->c);
@@ -213,6 +214,12 @@ static void five_minutes_halve_it(void **state)
 	}
 }
 
+/* So much waits behind what was sent. */
+static void queue(struct sender *s, uint32_t bytes)
+{
+	s->c.send_base = s->c.snd_nxt + bytes - s->ep.send.head;
+}
+
 /* covers: 7661-4.4.2-burst */
 static void a_burst_waits_for_an_acknowledgment(void **state)
 {
@@ -225,15 +232,41 @@ static void a_burst_waits_for_an_acknowledgment(void **state)
 		begin(&s, 40);
 		for (unsigned i = 0; i < 20; i++)
 			flight(&s, used, 1);
-		validate_acked(&s.c);
+		queue(&s, 0);
+		validate_acked(&s.c, used * MSS);
 		assert_int_equal(validate_room(&s.c), most * MSS);
 		s.c.snd_nxt += 7 * MSS;
 		assert_int_equal(validate_room(&s.c), (most - 7) * MSS);
 		s.c.snd_nxt += 20 * MSS;
 		assert_int_equal(validate_room(&s.c), 0);
-		validate_acked(&s.c);
+		queue(&s, 0);
+		validate_acked(&s.c, used * MSS);
 		assert_int_equal(validate_room(&s.c), most * MSS);
 	}
+}
+
+/* A receiver, or a super-frame, may answer a whole flight at once: the burst alone would never let it be larger than the last. */
+static void one_with_more_to_send_fills_its_window_even_if_one_acknowledgment_covers_a_flight(void **state)
+{
+	struct sender s;
+
+	(void)state;
+	begin(&s, 100);
+	for (unsigned i = 0; i < 20; i++)
+		flight(&s, 12, 1);
+	assert_true(s.c.unvalidated);
+	queue(&s, 1000 * MSS);
+	validate_acked(&s.c, 12 * MSS);
+	for (unsigned i = 0; i < 5 && s.c.unvalidated; i++) {
+		uint32_t n = validate_room(&s.c);
+
+		assert_in_range(n, 12 * MSS, 2 * s.c.validation->pipe_ack);
+		flight(&s, n / MSS, n / MSS);
+		queue(&s, 1000 * MSS);
+		if (s.c.unvalidated)
+			validate_acked(&s.c, n);
+	}
+	assert_false(s.c.unvalidated);
 }
 
 int main(void)
@@ -247,6 +280,7 @@ int main(void)
 		cmocka_unit_test(what_was_sent_again_is_taken_off),
 		cmocka_unit_test(five_minutes_halve_it),
 		cmocka_unit_test(a_burst_waits_for_an_acknowledgment),
+		cmocka_unit_test(one_with_more_to_send_fills_its_window_even_if_one_acknowledgment_covers_a_flight),
 	};
 
 	return cmocka_run_group_tests_name("validate", tests, NULL, NULL);
