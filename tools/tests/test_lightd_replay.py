@@ -82,6 +82,14 @@ def test_a_handshake_made_for_the_seed_is_served_to_its_end(play):
     assert any("F" in p[TCP].flags for p in last) and max(p[TCP].ack for p in last) == 102 + len(data)
 
 
+def test_peers_are_told_the_user_timeout_if_that_is_wanted(play):
+    syn = ip() / TCP(sport=1000, dport=80, flags="S", seq=100, options=[("MSS", 1460)])
+    told = b"\x1c\x04\x01\x2c"  # RFC 5482: kind 28, 300 seconds
+    for options, count in ((("--tcp-uto=300",), 2), (("--tcp-uto=300:100:7200",), 2), (("--tcp-uto=0",), 0), ((), 0)):
+        syn_acks = to_peer(play([syn], "--mac", US, "--listen=80", *options)[0], TCP)
+        assert len(syn_acks) == 4 and [told in bytes(p[TCP]) for p in syn_acks] == [True] * count + [False] * (4 - count)
+
+
 def test_two_runs_write_the_same_bytes_and_another_seed_others(play):
     packets = [ip() / TCP(sport=1000 + i, dport=80, flags="S", seq=i) for i in range(50)]
     outputs = [open(play(packets, "--mac", US, "--listen=80", "--seed", seed, name=name)[2], "rb").read()
