@@ -215,7 +215,7 @@ void conn_established(struct tcp_conn *c)
 	c->snd_small = c->snd_una;
 	validate_forget(c);
 	c->quickacks = 16;
-	c->last_received = c->last_acked = c->last_sent = c->stack->now;
+	c->last_received = c->data_arrived = c->last_acked = c->last_sent = c->stack->now;
 	c->autotune_from = c->rcv_nxt;
 	c->autotune_since = c->stack->now;
 	timers_all_acked(c);

@@ -154,7 +154,7 @@ struct tcp_conn {
 	struct stack *stack;
 	struct endpoint *ep;      /* never NULL */
 	nsec autotune_since;
-	nsec last_received, last_acked;
+	nsec last_received, last_acked, data_arrived;
 	struct ecn *ecn;          /* NULL: not negotiated (ecn.c) */
 	struct gaps *gaps;        /* what arrived beyond a gap; NULL: nothing (gaps.c) */
 	struct flight *flight;    /* the scoreboard; NULL: what is outstanding left at sent_at, together and once (flight.c) */

@@ -72,7 +72,7 @@ static void fill_transfer(const struct tcp_conn *c, struct ep_info *i)
 	i->send_window = c->snd_wnd;
 	i->receive_window = recv_window_open(c);
 	i->last_data_sent = ago(c, c->last_sent);
-	i->last_data_received = ago(c, c->last_received);
+	i->last_data_received = ago(c, c->data_arrived);
 	i->last_ack_received = ago(c, c->last_acked);
 	fill_recovery(c, i);
 	i->cc = c->cc.ops->name;

@@ -299,6 +299,7 @@ void recv_duplicate(struct tcp_conn *c, uint32_t start, uint32_t end)
 void recv_data(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	c->data_received += s->segments;
+	c->data_arrived = c->stack->now;
 	if (s->seq == c->rcv_nxt)
 		in_order(c, s);
 	else

@@ -236,6 +236,27 @@ static void segments_are_those_on_the_wire(void **state)
 	harness_host_free(h);
 }
 
+/* tcpi_last_data_recv and its like (tcp_get_info of Linux): an ACK is no data. */
+static void each_last_time_is_that_of_its_own_kind(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	ep_id id = sending(h, &p, 2);
+	struct ep_info i;
+
+	(void)state;
+	harness_pass(h, RTT / 4);
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .len = 10 });
+	p.seq += 10;
+	harness_pass(h, RTT / 4);
+	answer(h, &p, 1, none);
+	i = info_of(h, id);
+	assert_int_equal(i.last_ack_received, 0);
+	assert_int_equal(i.last_data_received, RTT / 4);
+	assert_int_equal(i.last_data_sent, RTT / 2);
+	harness_host_free(h);
+}
+
 static void limits_and_timers_are_those_in_force(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -265,6 +286,7 @@ int main(void)
 		cmocka_unit_test(a_small_send_buffer_is_told),
 		cmocka_unit_test(a_rate_is_what_arrived_in_a_round_trip),
 		cmocka_unit_test(segments_are_those_on_the_wire),
+		cmocka_unit_test(each_last_time_is_that_of_its_own_kind),
 		cmocka_unit_test(limits_and_timers_are_those_in_force),
 	};
 
