@@ -350,6 +350,8 @@ const char *flight_check(const struct tcp_conn *c)
 		sum[r->state] += record_length(r);
 		n++;
 	}
+	if (seq_lt(f->highest_sacked, c->snd_una))
+		return "tcp: what was SACKed last has fallen behind";
 	if (next != c->snd_nxt || n != f->records)
 		return "tcp: the records do not end at what was sent";
 	if (sum[RECORD_SENT] + sum[RECORD_RESENT] != f->in_flight || sum[RECORD_SACKED] != f->sacked || sum[RECORD_LOST] != f->lost)

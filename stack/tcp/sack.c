@@ -232,5 +232,7 @@ void flight_take_ack(struct tcp_conn *c, const struct tcp_segment *s, struct fli
 		record_leave(f, r);
 		record_put(c, r);
 	}
+	/* RACK.fack (RFC 8985 6.2 step 3): a scoreboard may live on while gigabytes go by, and numbers wrap. */
+	f->highest_sacked = seq_max(f->highest_sacked, s->ack);
 	take_known(f, news, again);
 }

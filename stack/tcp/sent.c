@@ -36,6 +36,8 @@ static void pull_along(struct tcp_conn *c)
 		c->snd_up = c->snd_una;
 	if (seq_lt(c->snd_small, c->snd_una))
 		c->snd_small = c->snd_una;
+	if (c->dsack_round_on && seq_geq(c->snd_una, c->dsack_round))
+		c->dsack_round_on = false;
 	/* One number less than what lets fast retransmit begin (RFC 6582 6). */
 	if (c->phase == LOSS_OPEN && seq_lt(c->recover, c->snd_una - 2))
 		c->recover = c->snd_una - 2;
