@@ -291,11 +291,36 @@ static void a_delay_is_no_loss_and_costs_one_retransmission(void **state)
 	assert_int_equal(c->phase, LOSS_OPEN);
 	assert_int_equal(c->cc.cwnd, 10 * MSS);         /* ten in flight and one that arrived, but never more than before */
 	assert_int_equal(c->cc.ssthresh, CC_SSTHRESH_MAX);
-	for (unsigned i = 3; i <= 10; i++)
+	ack(h, &p, 3);
+	assert_true(c->cc.cwnd > 10 * MSS);             /* and it grows again */
+	for (unsigned i = 4; i <= 10; i++)
 		ack(h, &p, i);
 	assert_string_equal(sent(h, p.ack), "12 13 14 15");
 	ack(h, &p, 16);
 	assert_int_equal(c->retransmitted_total, 1);
+	harness_host_free(h);
+}
+
+/* RFC 4015 3.1 steps 1 and 8: SRTT_prev + 2 G and RTTVAR_prev, whatever was made of them since. */
+static void a_needless_timeout_leaves_the_measured_round_trip_and_its_variation(void **state)
+{
+	struct harness_host *h = host();
+	struct harness_peer p = { 0 };
+	struct tcp_conn *c = harness_conn(h, open_and_send(h, &p, 16));
+	nsec srtt;
+
+	(void)state;
+	c->rtt.srtt = srtt = 20 * NSEC_PER_MSEC;
+	c->rtt.rttvar = 7 * NSEC_PER_MSEC;
+	sent(h, p.ack);
+	harness_pass(h, c->rtt.rto + NSEC_PER_MSEC);
+	assert_int_equal(c->phase, LOSS_TIMEOUT);
+	c->rtt.rttvar = 0;
+	ack(h, &p, 1);
+	ack(h, &p, 2);
+	assert_int_equal(h->stack->counts[COUNT_TCP_UNDONE], 1);
+	assert_in_range(c->rtt.srtt, srtt + 1, srtt + 2 * NSEC_PER_MSEC);
+	assert_int_equal(c->rtt.rttvar, 7 * NSEC_PER_MSEC);
 	harness_host_free(h);
 }
 
@@ -430,6 +455,7 @@ int main(void)
 		cmocka_unit_test(the_user_timeout_gives_up_sooner),
 		cmocka_unit_test(idleness_shrinks_the_window_again),
 		cmocka_unit_test(a_delay_is_no_loss_and_costs_one_retransmission),
+		cmocka_unit_test(a_needless_timeout_leaves_the_measured_round_trip_and_its_variation),
 		cmocka_unit_test(a_stretch_acknowledgment_after_a_delay_draws_no_burst),
 		cmocka_unit_test(a_duplicate_after_a_timeout_means_loss),
 		cmocka_unit_test(half_of_the_retransmission_says_nothing),
