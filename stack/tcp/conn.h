@@ -208,7 +208,7 @@ struct tcp_listener {
 #define TCP_LINK_WAIT (20 * NSEC_PER_USEC)  /* before a link without room is asked again */
 
 struct tcp_stack {
-	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, flights, records, deliveries, ecns, mtu_searches, validations, meters;
+	struct pool conns, listeners, half_opens, time_waits, gaps, many_gaps, most_gaps, flights, records, deliveries, ecns, mtu_searches, validations, meters;
 	uint32_t orphans;
 	struct list ready;
 	struct list half_open_age, time_wait_age; /* the oldest first */

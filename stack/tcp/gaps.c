@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Intervals beyond a gap, sorted: a place is found by halving, and what arrives in order behind a gap is found at the end at once. */
+/* Intervals beyond a gap, sorted: a place is found by halving, and what arrives in order behind a gap is found at the end at once. For a new
+ * one, or one less, the shorter side moves: what is sent again fills the lowest gaps first. */
 #include "gaps.h"
 
 #include <string.h>
 
 #include "recv.h"
 
+static const struct gap_interval *lowest(const struct gaps *g)
+{
+	return &g->at[g->first];
+}
+
 /* The first interval that ends at `start` or beyond; count: none. */
 static uint32_t first_touching(const struct gaps *g, uint32_t start)
 {
+	const struct gap_interval *at = lowest(g);
 	uint32_t low = 0, high = g->count;
 
-	if (g->count > 0 && seq_lt(g->at[g->count - 1].end, start))
+	if (g->count > 0 && seq_lt(at[g->count - 1].end, start))
 		return g->count;
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
 
-		if (seq_lt(g->at[middle].end, start))
+		if (seq_lt(at[middle].end, start))
 			low = middle + 1;
 		else
 			high = middle;
@@ -35,61 +42,105 @@ static void note_recent(struct gaps *g, uint32_t start, uint32_t end)
 	g->recent_count = n;
 }
 
-static struct pool *pool_of(const struct tcp_conn *c, const struct gaps *g)
+static struct pool *pool_of(const struct tcp_conn *c, uint32_t room)
 {
-	return g->room == TCP_GAPS ? &c->stack->tcp->gaps : &c->stack->tcp->many_gaps;
+	struct tcp_stack *t = c->stack->tcp;
+
+	return room == TCP_GAPS ? &t->gaps : room == TCP_GAPS_MANY ? &t->many_gaps : &t->most_gaps;
 }
 
-static struct gaps *take_or_null(struct pool *pool, uint32_t room)
+static struct gaps *take_or_null(const struct tcp_conn *c, uint32_t room)
 {
-	struct gaps *g = pool_take_or_null(pool);
+	struct gaps *g = pool_take_or_null(pool_of(c, room));
 
 	if (g)
 		g->room = room;
 	return g;
 }
 
-/* Room for one more. False: there is none. */
+/* Room for one more. False: there is none. Nobody who sends full segments needs more than half as many as they fill the window. */
 static bool make_room(struct tcp_conn *c)
 {
-	struct gaps *few = c->gaps, *many;
+	struct gaps *few = c->gaps, *more = NULL;
 
 	if (few->count < few->room)
 		return true;
-	many = few->room == TCP_GAPS ? take_or_null(&c->stack->tcp->many_gaps, TCP_GAPS_MANY) : NULL;
-	if (!many)
+	if (few->room == TCP_GAPS)
+		more = take_or_null(c, TCP_GAPS_MANY);
+	if (!more && few->room < TCP_GAPS_MOST && few->count < recv_window_open(c) / c->rcv_mss)
+		more = take_or_null(c, TCP_GAPS_MOST);
+	if (!more)
 		return false;
-	memcpy(many, few, GAPS_SIZE(few->count));
-	many->room = TCP_GAPS_MANY;
-	pool_put(&c->stack->tcp->gaps, few);
-	c->gaps = many;
+	more->count = few->count;
+	memcpy(more->recent, few->recent, sizeof(more->recent));
+	more->recent_count = few->recent_count;
+	memcpy(more->at, lowest(few), few->count * sizeof(few->at[0]));
+	pool_put(pool_of(c, few->room), few);
+	c->gaps = more;
 	return true;
+}
+
+/* A place for a new interval, the i-th from now on. */
+static void open_place(struct gaps *g, uint32_t i)
+{
+	uint32_t free = gaps_length(g->room) - g->count, last = g->first + g->count;
+	bool front = i < g->count / 2;
+
+	if (front ? g->first == 0 : g->first == free) {
+		memmove(&g->at[free / 2], lowest(g), g->count * sizeof(g->at[0]));
+		g->first = free / 2;
+		last = g->first + g->count;
+	}
+	if (g->first > 0 && (front || g->first == free)) {
+		memmove(&g->at[g->first - 1], lowest(g), i * sizeof(g->at[0]));
+		g->first--;
+	} else {
+		memmove(&g->at[g->first + i + 1], &g->at[g->first + i], (last - g->first - i) * sizeof(g->at[0]));
+	}
+	g->count++;
+}
+
+/* [i, j) become one, the i-th. */
+static void close_places(struct gaps *g, uint32_t i, uint32_t j)
+{
+	uint32_t n = j - i - 1;
+
+	if (n == 0)
+		return;
+	if (i < g->count - j) {
+		memmove(&g->at[g->first + n], lowest(g), i * sizeof(g->at[0]));
+		g->first += n;
+	} else {
+		memmove(&g->at[g->first + i + 1], &g->at[g->first + j], (g->count - j) * sizeof(g->at[0]));
+	}
+	g->count -= n;
 }
 
 bool gaps_insert(struct tcp_conn *c, uint32_t start, uint32_t end)
 {
+	const struct gap_interval *at;
 	struct gaps *g;
 	uint32_t i, j;
 
 	if (!c->gaps)
-		c->gaps = take_or_null(&c->stack->tcp->gaps, TCP_GAPS);
+		c->gaps = take_or_null(c, TCP_GAPS);
 	if (!c->gaps)
 		return false;
+	at = lowest(c->gaps);
 	i = first_touching(c->gaps, start);
-	for (j = i; j < c->gaps->count && seq_leq(c->gaps->at[j].start, end); j++)
+	for (j = i; j < c->gaps->count && seq_leq(at[j].start, end); j++)
 		;
 	if (i == j && !make_room(c))
 		return false;
 	g = c->gaps;
 	if (i < j) {
-		start = seq_min(start, g->at[i].start);
-		end = seq_max(end, g->at[j - 1].end);
+		start = seq_min(start, at[i].start);
+		end = seq_max(end, at[j - 1].end);
+		close_places(g, i, j);
+	} else {
+		open_place(g, i);
 	}
-	/* [i, j) become one. */
-	if (j != i + 1)
-		memmove(&g->at[i + 1], &g->at[j], (g->count - j) * sizeof(g->at[0]));
-	g->count = g->count - (j - i) + 1;
-	g->at[i] = (struct gap_interval){ start, end };
+	g->at[g->first + i] = (struct gap_interval){ start, end };
 	note_recent(g, start, end);
 	return true;
 }
@@ -102,8 +153,8 @@ unsigned gaps_recent(const struct tcp_conn *c, struct gap_interval *out, unsigne
 	for (uint32_t i = 0; g && i < g->recent_count && found < n; i++) {
 		uint32_t at = first_touching(g, g->recent[i]);
 
-		if (at < g->count && g->at[at].start == g->recent[i])
-			out[found++] = g->at[at];
+		if (at < g->count && lowest(g)[at].start == g->recent[i])
+			out[found++] = lowest(g)[at];
 	}
 	return found;
 }
@@ -114,8 +165,8 @@ void gaps_overlap(struct tcp_conn *c, uint32_t start, uint32_t end)
 	const struct gaps *g = c->gaps;
 	uint32_t i = g ? first_touching(g, start + 1) : 0;
 
-	if (i < gaps_count(c) && seq_lt(g->at[i].start, end))
-		recv_duplicate(c, seq_max(start, g->at[i].start), seq_min(end, g->at[i].end));
+	if (i < gaps_count(c) && seq_lt(lowest(g)[i].start, end))
+		recv_duplicate(c, seq_max(start, lowest(g)[i].start), seq_min(end, lowest(g)[i].end));
 }
 
 void gaps_join(struct tcp_conn *c)
@@ -125,8 +176,8 @@ void gaps_join(struct tcp_conn *c)
 
 	if (!g)
 		return;
-	while (joined < g->count && seq_leq(g->at[joined].start, c->rcv_nxt)) {
-		c->rcv_nxt = seq_max(c->rcv_nxt, g->at[joined].end);
+	while (joined < g->count && seq_leq(lowest(g)[joined].start, c->rcv_nxt)) {
+		c->rcv_nxt = seq_max(c->rcv_nxt, lowest(g)[joined].end);
 		joined++;
 	}
 	if (joined == g->count) {
@@ -136,7 +187,7 @@ void gaps_join(struct tcp_conn *c)
 	if (joined == 0)
 		return;
 	g->count -= joined;
-	memmove(&g->at[0], &g->at[joined], g->count * sizeof(g->at[0]));
+	g->first += joined;
 	for (uint32_t i = 0; i < g->recent_count; i++)
 		if (seq_gt(g->recent[i], c->rcv_nxt))
 			g->recent[kept++] = g->recent[i];
@@ -150,13 +201,13 @@ void gaps_cut(struct tcp_conn *c, uint32_t end)
 
 	if (!g)
 		return;
-	while (g->count > 0 && seq_geq(g->at[g->count - 1].start, end))
+	while (g->count > 0 && seq_geq(lowest(g)[g->count - 1].start, end))
 		g->count--;
 	if (g->count == 0) {
 		gaps_forget(c);
 		return;
 	}
-	g->at[g->count - 1].end = seq_min(g->at[g->count - 1].end, end);
+	g->at[g->first + g->count - 1].end = seq_min(gaps_end(c), end);
 	for (uint32_t i = 0; i < g->recent_count; i++)
 		if (seq_lt(g->recent[i], end))
 			g->recent[kept++] = g->recent[i];
@@ -166,22 +217,23 @@ void gaps_cut(struct tcp_conn *c, uint32_t end)
 void gaps_forget(struct tcp_conn *c)
 {
 	if (c->gaps)
-		pool_put(pool_of(c, c->gaps), c->gaps);
+		pool_put(pool_of(c, c->gaps->room), c->gaps);
 	c->gaps = NULL;
 }
 
 const char *gaps_check(const struct tcp_conn *c)
 {
 	const struct gaps *g = c->gaps;
+	const struct gap_interval *at = g ? lowest(g) : NULL;
 
-	if (g && (g->count == 0 || g->count > g->room || g->recent_count > GAPS_RECENT))
+	if (g && (g->count == 0 || g->count > g->room || g->first + g->count > gaps_length(g->room) || g->recent_count > GAPS_RECENT))
 		return "tcp: a connection has no gaps, or too many";
 	for (uint32_t i = 0; i < gaps_count(c); i++) {
-		if (!seq_lt(g->at[i].start, g->at[i].end) || !seq_gt(g->at[i].start, c->rcv_nxt))
+		if (!seq_lt(at[i].start, at[i].end) || !seq_gt(at[i].start, c->rcv_nxt))
 			return "tcp: an interval beyond a gap is empty or not beyond it";
-		if (i > 0 && !seq_lt(g->at[i - 1].end, g->at[i].start))
+		if (i > 0 && !seq_lt(at[i - 1].end, at[i].start))
 			return "tcp: intervals beyond a gap touch, or are not in order";
-		if (g->at[i].end - c->receive_base - c->ep->receive.tail > bytering_capacity(&c->ep->receive))
+		if (at[i].end - c->receive_base - c->ep->receive.tail > bytering_capacity(&c->ep->receive))
 			return "tcp: bytes beyond a gap lie outside the memory lent";
 	}
 	return NULL;

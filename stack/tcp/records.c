@@ -3,8 +3,18 @@
  * that of going again; SACKed in none. The sums are kept with every change. */
 #include "records.h"
 
-#define RECORDS_MOST 4096u
+#define RECORDS_MANY 4096u
+#define RECORDS_MOST 262144u
 #define WALK_MOST 64
+
+/* As many as full segments are out, if they are many: each may be received or lost for itself, and what has no record can't be known to have
+ * arrived. */
+static bool may_have_more(const struct tcp_conn *c)
+{
+	uint32_t n = c->flight->records;
+
+	return n < RECORDS_MANY || (n < RECORDS_MOST && n < (c->snd_nxt - c->snd_una) / c->snd_mss);
+}
 
 /* Every connection can have two, so that what is lost can be cut: the last ones of the pool are kept for those that have fewer. */
 struct record *record_take_or_null(struct tcp_conn *c)
@@ -13,7 +23,7 @@ struct record *record_take_or_null(struct tcp_conn *c)
 	uint32_t kept = c->flight->records > 1 ? 2 * c->stack->config.max_endpoints : 0;
 	struct record *r = NULL;
 
-	if (c->flight->records < RECORDS_MOST && pool->used + kept < pool->capacity)
+	if (may_have_more(c) && pool->used + kept < pool->capacity)
 		r = pool_take_or_null(pool);
 	if (r)
 		c->flight->records++;

@@ -24,9 +24,11 @@
 
 #define PROTOCOL_TCP 6
 #define READY_BURST 256 /* connections served in one turn */
-#define RECORDS_SHARED 65536 /* of what is in flight, beyond two for each connection */
+#define RECORDS_SHARED 1048576 /* of what is in flight, beyond two for each connection */
+#define RECORDS_EACH 4096     /* ... and less where there are few connections */
 #define RARE_MOST 65536 /* listeners; connections with a gap, or in search of their path MTU, at the same time */
-#define MANY_GAPS_MOST 1024   /* connections that may have very many gaps at a time: 32 MB */
+#define MANY_GAPS_MOST 1024   /* connections that may have many gaps at a time: 32 MB */
+#define MOST_GAPS_MOST 32     /* ... and very many: 64 MB */
 
 static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
 {
@@ -163,6 +165,11 @@ void tcp_icmp_error(struct stack *s, const struct icmp_error *e)
 		ep_fail(s, c->ep, e->error, EP_READABLE | EP_WRITABLE);
 }
 
+static uint32_t records_shared(uint32_t endpoints)
+{
+	return endpoints < RECORDS_SHARED / RECORDS_EACH ? endpoints * RECORDS_EACH : RECORDS_SHARED;
+}
+
 int tcp_init(struct stack *s)
 {
 	const struct stack_config *config = &s->config;
@@ -186,11 +193,12 @@ int tcp_init(struct stack *s)
 	t->resets = resets_new(config->max_endpoints);
 	if (!t->fastopen || !t->resets || !pool_init(&t->conns, sizeof(struct tcp_conn), config->max_endpoints) ||
 	    !pool_init(&t->listeners, sizeof(struct tcp_listener), rare) ||
-	    !pool_init(&t->gaps, GAPS_SIZE(TCP_GAPS), rare) ||
-	    !pool_init(&t->many_gaps, GAPS_SIZE(TCP_GAPS_MANY), rare < MANY_GAPS_MOST ? rare : MANY_GAPS_MOST) ||
+	    !pool_init(&t->gaps, gaps_size(TCP_GAPS), rare) ||
+	    !pool_init(&t->many_gaps, gaps_size(TCP_GAPS_MANY), rare < MANY_GAPS_MOST ? rare : MANY_GAPS_MOST) ||
+	    !pool_init(&t->most_gaps, gaps_size(TCP_GAPS_MOST), rare < MOST_GAPS_MOST ? rare : MOST_GAPS_MOST) ||
 	    !pool_init(&t->mtu_searches, sizeof(struct mtu_search), rare) ||
 	    !pool_init(&t->flights, sizeof(struct flight), config->max_endpoints) ||
-	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + RECORDS_SHARED) ||
+	    !pool_init(&t->records, sizeof(struct record), 2 * config->max_endpoints + records_shared(config->max_endpoints)) ||
 	    !pool_init(&t->deliveries, sizeof(struct delivery), config->max_endpoints) ||
 	    !pool_init(&t->ecns, sizeof(struct ecn), config->max_endpoints) ||
 	    !pool_init(&t->meters, sizeof(struct meter), config->max_endpoints) ||
@@ -211,6 +219,7 @@ void tcp_free(struct stack *s)
 	pool_free(&s->tcp->listeners);
 	pool_free(&s->tcp->gaps);
 	pool_free(&s->tcp->many_gaps);
+	pool_free(&s->tcp->most_gaps);
 	pool_free(&s->tcp->mtu_searches);
 	pool_free(&s->tcp->flights);
 	pool_free(&s->tcp->records);
@@ -274,7 +283,7 @@ size_t tcp_pool_bytes(const struct stack *s)
 {
 	const struct tcp_stack *t = s->tcp;
 
-	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) +
+	return pool_bytes(&t->conns) + pool_bytes(&t->listeners) + pool_bytes(&t->gaps) + pool_bytes(&t->many_gaps) + pool_bytes(&t->most_gaps) +
 	       pool_bytes(&t->mtu_searches) + pool_bytes(&t->flights) + pool_bytes(&t->records) + pool_bytes(&t->deliveries) +
 	       pool_bytes(&t->ecns) + pool_bytes(&t->validations) + pool_bytes(&t->meters) + pool_bytes(&t->half_opens) + pool_bytes(&t->time_waits);
 }
@@ -315,7 +324,7 @@ const char *tcp_check(const struct stack *s)
 	}
 	list_for_each(node, &s->tcp->ready)
 		ready--;
-	if (gaps != s->tcp->gaps.used + s->tcp->many_gaps.used)
+	if (gaps != s->tcp->gaps.used + s->tcp->many_gaps.used + s->tcp->most_gaps.used)
 		return "tcp: the intervals of a connection are lost";
 	if (orphans != s->tcp->orphans)
 		return "tcp: orphans are counted wrong";

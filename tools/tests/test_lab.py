@@ -169,6 +169,18 @@ def test_buffers_on_a_long_fat_path_keep_to_the_limit_of_memory():
     assert 0.5e9 < result['goodput'] < 6e9
 
 
+@pytest.mark.parametrize('cc', LOSS_BASED)
+def test_half_of_a_large_window_goes_again_in_few_round_trips(cc):
+    # 941 Mbit/s is all that fits; slow start at the beginning and what is buffered at the end take their time.
+    assert world('overshoot', f'cc={cc}')['goodput'] >= 0.7e9
+
+
+def test_of_a_large_window_nothing_goes_again_that_has_arrived():
+    # NewReno halves its window, and that is the end of it: what the queue dropped, and not a segment more.
+    result = world('overshoot', 'cc=newreno')
+    assert sum(flow['again'] for flow in result['flows']) == result['wire']['queue-full'] > 10000
+
+
 def lab(*arguments):
     return subprocess.run([LAB, *arguments, '--build', BUILD], text=True, capture_output=True, timeout=300, check=False)
 

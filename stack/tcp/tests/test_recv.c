@@ -128,6 +128,52 @@ static void data_unanswered(struct harness_host *h, const struct harness_peer *p
 		;
 }
 
+/* As a connection that has a window of 10,000 segments has it. */
+static ep_id open_wide(struct harness_host *h, struct harness_peer *p)
+{
+	ep_id listener = harness_listen(h, OUR_PORT, 8), child;
+	struct tcp_segment s;
+
+	assert_int_equal(ep_set(h->stack, listener, EP_RECEIVE_BUFFER, 10000 * 1460 * 2), 0);
+	*p = (struct harness_peer){ .port = PEER_PORT, .seq = 1000, .window = 65535 };
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_SYN, .has = SEG_HAS_MSS | SEG_HAS_SACK_OK | SEG_HAS_SCALE, .mss = 1460 });
+	s = harness_expect(h, SEG_SYN | SEG_ACK);
+	p->seq = 1001;
+	p->ack = s.seq + 1;
+	harness_send(h, p, (struct tcp_segment){ .flags = SEG_ACK });
+	assert_int_equal(ep_accept(h->stack, listener, &child, NULL), 0);
+	assert_int_equal(ep_close(h->stack, listener), 0);
+	return child;
+}
+
+/* What a queue that overflows lets through of a window of a long fat path; the gaps are filled from the front, or as chance has it. */
+static void every_other_segment_of_a_large_window_is_kept(void **state)
+{
+	enum { SEGMENTS = 8400, STEP = 1460, PRIME = 7919 };
+
+	(void)state;
+	for (unsigned order = 0; order < 2; order++) {
+		struct harness_host *h = harness_host_new(1, NULL, 0);
+		struct harness_peer p;
+		ep_id id = open_wide(h, &p);
+		const struct tcp_conn *c = harness_conn(h, id);
+
+		for (uint32_t i = 0; i < SEGMENTS / 2; i++)
+			data_unanswered(h, &p, (2 * (order == 0 ? i : i * PRIME % (SEGMENTS / 2)) + 1) * STEP, STEP);
+		assert_true(recv_window_open(c) >= SEGMENTS * STEP);
+		assert_int_equal(harness_drops(h, DROP_TCP_REASSEMBLY), 0);
+		assert_int_equal(gaps_count(c), SEGMENTS / 2);
+		assert_int_equal(h->stack->tcp->gaps.used + h->stack->tcp->many_gaps.used, 0);
+		for (uint32_t i = 0; i < SEGMENTS / 2; i++)
+			data_unanswered(h, &p, 2 * (order == 0 ? i : (i + 1) * PRIME % (SEGMENTS / 2)) * STEP, STEP);
+		assert_int_equal(c->rcv_nxt - p.seq, SEGMENTS * STEP);
+		assert_null(c->gaps);
+		assert_int_equal(h->stack->tcp->most_gaps.used, 0);
+		expect_stream(h, id, 0, SEGMENTS * STEP);
+		harness_host_free(h);
+	}
+}
+
 /* Room for many intervals when few are not enough, and beyond that nothing: all is given back when the gaps are filled. */
 static void too_many_gaps_are_not_kept(void **state)
 {
@@ -396,6 +442,7 @@ int main(void)
 		cmocka_unit_test(overlaps_count_once),
 		cmocka_unit_test(a_gap_is_reported_at_once),
 		cmocka_unit_test(too_many_gaps_are_not_kept),
+		cmocka_unit_test(every_other_segment_of_a_large_window_is_kept),
 		cmocka_unit_test(a_small_segment_is_acknowledged_later),
 		cmocka_unit_test(at_the_start_acks_are_quick),
 		cmocka_unit_test(every_second_full_segment_is_acknowledged),

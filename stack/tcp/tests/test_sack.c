@@ -34,7 +34,8 @@ static struct tcp_conn *open_and_fill(struct harness_host *h, struct harness_pee
 	assert_int_equal(ep_close(h->stack, listener), 0);
 	c = harness_conn(h, child);
 	c->cc.cwnd = segments * MSS;
-	assert_int_equal(ep_grow_send(h->stack, child, 4 << 20), 0);
+	assert_int_equal(ep_set(h->stack, child, EP_SEND_BUFFER, 16 << 20), 0);
+	assert_int_equal(ep_grow_send(h->stack, child, 16 << 20), 0);
 	while (left > 0) {
 		int64_t n = ep_send(h->stack, child, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
 
@@ -201,10 +202,11 @@ static void blocks_far_from_each_other_cost_a_bounded_walk(void **state)
 	harness_host_free(h);
 }
 
-/* The blocks of an honest peer lie where the last ones did: all are believed, for a few steps each. */
+/* The blocks of an honest peer lie where the last ones did: all are believed, for a few steps each, and of a window of full segments each may
+ * have arrived or not. */
 static void an_honest_peer_is_believed_for_a_few_steps(void **state)
 {
-	enum { SEGMENTS = 2600 };
+	enum { SEGMENTS = 5000 };
 	struct harness_host *h = harness_host_new(1, NULL, 0);
 	struct harness_peer p;
 	struct tcp_conn *c = open_and_fill(h, &p, SEGMENTS);
