@@ -212,7 +212,7 @@ bool ecn_loss(struct tcp_conn *c)
 	if (e->reducing)
 		reach(c);
 	/* DCTCP's answer to a mark is less than what a loss asks for (RFC 8257 3.5). */
-	return !(c->cc.ops->flags & CC_NEEDS_ECN) && e->quiet && !seq_gt(c->snd_una, e->until);
+	return !(c->cc.ops->flags & CC_NEEDS_ECN) && e->quiet && seq_lt(c->snd_una, e->until);
 }
 
 void ecn_reduced(struct tcp_conn *c)

@@ -322,6 +322,33 @@ static void a_loss_of_what_was_out_when_marks_reduced_it_neither_reduces_nor_say
 	harness_host_free(h);
 }
 
+/* RFC 3168 6.1.2: what left after the reduction is of the next window. Its loss is news, although nothing of it was acknowledged yet. */
+static void a_loss_of_what_left_after_the_reduction_reduces_again(void **state)
+{
+	struct harness_host *h = host_with(TCP_ECN_PASSIVE, 0);
+	struct harness_peer p;
+	ep_id id = open_marked(h, &p, EP_CC_NEWRENO);
+	struct tcp_conn *c = harness_conn(h, id);
+	struct tcp_segment s = { .flags = SEG_ACK, .sack_count = 1 };
+
+	(void)state;
+	send_segments(h, id, 60);
+	sent(h, &p);
+	harness_pass(h, RTT);
+	ack(h, &p, 1, SEG_ECE);
+	ack(h, &p, WINDOW, 0);
+	assert_int_equal(c->snd_una, c->ecn->until);
+	sent(h, &p);
+	harness_pass(h, RTT);
+	assert_int_equal(c->cc.ssthresh, WINDOW / 2 * MSS);
+	s.ack = p.ack + WINDOW * MSS;
+	s.sack[0] = (struct sack_block){ s.ack + MSS, s.ack + 4 * MSS };
+	harness_send(h, &p, s);
+	assert_int_equal(c->phase, LOSS_RECOVERY);
+	assert_true(c->cc.ssthresh < WINDOW / 2 * MSS);
+	harness_host_free(h);
+}
+
 /* covers: 3168-6.1.2-cwrretx 3168-6.1.5-retx 3168-6.1.2-cwr */
 static void what_is_sent_again_has_neither_ect_nor_cwr_and_the_next_new_segment_both(void **state)
 {
@@ -520,6 +547,7 @@ int main(void)
 		cmocka_unit_test(an_echo_reduces_once_what_was_out_and_says_so_on_the_first_new_data),
 		cmocka_unit_test(an_echo_that_asks_for_nothing_new_still_lets_nothing_grow),
 		cmocka_unit_test(a_loss_of_what_was_out_when_marks_reduced_it_neither_reduces_nor_says_cwr_again),
+		cmocka_unit_test(a_loss_of_what_left_after_the_reduction_reduces_again),
 		cmocka_unit_test(what_is_sent_again_has_neither_ect_nor_cwr_and_the_next_new_segment_both),
 		cmocka_unit_test(after_a_timeout_too_new_data_says_that_the_window_was_reduced),
 		cmocka_unit_test(what_was_needless_takes_back_its_own_cwr_and_no_other),
