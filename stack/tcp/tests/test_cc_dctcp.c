@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tcp/cc.h"
+#include "tcp/ecn.h"
 
 #define MSS 1000u
 #define WINDOW (100 * MSS)
@@ -155,12 +156,52 @@ static void without_marks_and_after_losses_it_is_newreno(void **state)
 	}
 }
 
+/* RFC 8257 3.3: cwnd * (1 - alpha / 2), not the half that a loss costs, when ECE comes on a connection. */
+static void an_echo_costs_a_connection_half_of_alpha(void **state)
+{
+	struct tcp_segment s = { .flags = SEG_SYN | SEG_ECE | SEG_CWR, .has = SEG_HAS_MSS, .mss = MSS };
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p = { .seq = 1000, .port = PEER_PORT, .window = 65535 };
+	ep_id listener = harness_listen(h, OUR_PORT, 8), child;
+	static uint8_t bytes[10 * MSS];
+	struct tcp_conn *c;
+	uint32_t before;
+
+	(void)state;
+	assert_int_equal(ep_set(h->stack, listener, EP_CONGESTION, EP_CC_DCTCP), 0);
+	harness_send(h, &p, s);
+	assert_true(harness_sent(h, &s));
+	p.seq = 1001;
+	p.ack = s.seq + 1;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK });
+	assert_int_equal(ep_accept(h->stack, listener, &child, NULL), 0);
+	c = harness_conn(h, child);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(ep_send(h->stack, child, bytes, sizeof(bytes)), sizeof(bytes));
+		harness_turn(h);
+		harness_pass(h, 10 * NSEC_PER_MSEC);
+		p.ack += sizeof(bytes);
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK });
+	}
+	while (harness_sent(h, &s))
+		;
+	assert_true(alpha_of(&c->cc) < 0.2);
+	assert_int_equal(ep_send(h->stack, child, bytes, sizeof(bytes)), sizeof(bytes));
+	harness_turn(h);
+	before = c->cc.cwnd;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK | SEG_ECE, .ack = p.ack + MSS });
+	assert_int_equal(h->stack->counts[COUNT_TCP_ECN_REDUCED], 1);
+	assert_in_range(c->ecn->target, before * 8 / 10, before - 1);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(alpha_and_the_cut_are_those_of_the_vectors),
 		cmocka_unit_test(alpha_stays_in_bounds_and_reaches_zero),
 		cmocka_unit_test(alpha_moves_once_a_window_and_sacked_bytes_do_not_count),
+		cmocka_unit_test(an_echo_costs_a_connection_half_of_alpha),
 		cmocka_unit_test(without_marks_and_after_losses_it_is_newreno),
 	};
 

@@ -216,6 +216,26 @@ static void a_rate_is_what_arrived_in_a_round_trip(void **state)
 	harness_host_free(h);
 }
 
+/* Where packets are paced, the rate is that of the samples that pacing takes (draft-ietf-ccwg-bbr 4.1). */
+static void a_paced_connection_has_a_rate_too(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	ep_id id = sending(h, &p, 1);
+
+	(void)state;
+	harness_pass(h, RTT);
+	answer(h, &p, 1, none);
+	p.ack += MSS;
+	assert_int_equal(ep_set(h->stack, id, EP_MAX_PACING_RATE, INT64_C(1000000000)), 0);
+	assert_int_equal(ep_send(h->stack, id, bytes, 5 * MSS), 5 * MSS);
+	harness_turn(h);
+	harness_pass(h, RTT);
+	answer(h, &p, 5, none);
+	assert_in_range(info_of(h, id).delivery_rate, 4 * MSS * (NSEC_PER_SEC / RTT), 6 * MSS * (NSEC_PER_SEC / RTT));
+	harness_host_free(h);
+}
+
 /* A super-frame is as many segments as it carries, when it is sent again, too. */
 static void segments_are_those_on_the_wire(void **state)
 {
@@ -285,6 +305,7 @@ int main(void)
 		cmocka_unit_test(the_peers_window_is_told_from_the_network),
 		cmocka_unit_test(a_small_send_buffer_is_told),
 		cmocka_unit_test(a_rate_is_what_arrived_in_a_round_trip),
+		cmocka_unit_test(a_paced_connection_has_a_rate_too),
 		cmocka_unit_test(segments_are_those_on_the_wire),
 		cmocka_unit_test(each_last_time_is_that_of_its_own_kind),
 		cmocka_unit_test(limits_and_timers_are_those_in_force),

@@ -205,6 +205,73 @@ static void a_round_trip_with_a_duplicate_ends(void **state)
 	harness_host_free(h);
 }
 
+/* RFC 8985 7.4.2: only a D-SACK of what the probe sent again says that the original had arrived; else the probe repaired a loss. */
+static void only_a_duplicate_of_the_probe_says_that_it_was_needless(void **state)
+{
+	(void)state;
+	for (uint32_t twice = 2; twice <= 3; twice++) {
+		struct harness_host *h = harness_host_new(1, NULL, 0);
+		struct harness_peer p;
+		ep_id id = sending(h, &p, 4);
+		struct tcp_conn *c = harness_conn(h, id);
+		uint32_t before = c->cc.ssthresh;
+
+		sent(h, &p);
+		while (h->stack->counts[COUNT_TCP_LOSS_PROBES] == 0)
+			harness_pass(h, NSEC_PER_MSEC);
+		assert_string_equal(sent(h, &p), "3");
+		assert_int_equal(ep_send(h->stack, id, bytes, MSS), MSS);
+		harness_turn(h);
+		assert_string_equal(sent(h, &p), "4");
+		sack(h, &p, 5, twice, twice + 1);
+		assert_true(twice == 3 ? c->cc.ssthresh == before : c->cc.ssthresh < before);
+		assert_false(c->probe_out);
+		harness_host_free(h);
+	}
+}
+
+/* RFC 9293 3.8.6.1 has its own probes for a closed window. */
+static void no_tail_is_probed_into_a_closed_window(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = harness_conn(h, sending(h, &p, 2));
+
+	(void)state;
+	sent(h, &p);
+	assert_int_equal(c->loss_timer, LOSS_TIMER_PROBE);
+	p.window = 0;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK });
+	harness_pass(h, 10 * RTT);
+	assert_int_equal(h->stack->counts[COUNT_TCP_LOSS_PROBES], 0);
+	harness_host_free(h);
+}
+
+/* RFC 9937 5: prr_delivered and prr_out begin with nothing, in the second recovery, too. */
+static void each_recovery_counts_for_itself(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = harness_conn(h, sending(h, &p, 60));
+
+	(void)state;
+	sent(h, &p);
+	harness_pass(h, RTT / 2);
+	sack(h, &p, 0, 1, 8);
+	assert_int_equal(c->phase, LOSS_RECOVERY);
+	assert_int_equal(c->flight->prr_delivered, 7 * MSS);
+	harness_pass(h, RTT / 2);
+	sack(h, &p, 10, 0, 0);
+	assert_int_equal(c->phase, LOSS_OPEN);
+	assert_non_null(c->flight);
+	sent(h, &p);
+	harness_pass(h, RTT / 2);
+	sack(h, &p, 10, 11, 14);
+	assert_int_equal(c->phase, LOSS_RECOVERY);
+	assert_int_equal(c->flight->prr_delivered, 3 * MSS);
+	harness_host_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +280,9 @@ int main(void)
 		cmocka_unit_test(what_prr_shares_out_is_the_flight_before_the_loss_was_seen),
 		cmocka_unit_test(below_ssthresh_a_duplicate_lets_go_what_it_delivered_and_no_more),
 		cmocka_unit_test(what_arrived_last_moves_on_with_acknowledgments),
+		cmocka_unit_test(only_a_duplicate_of_the_probe_says_that_it_was_needless),
+		cmocka_unit_test(no_tail_is_probed_into_a_closed_window),
+		cmocka_unit_test(each_recovery_counts_for_itself),
 		cmocka_unit_test(a_round_trip_with_a_duplicate_ends),
 	};
 

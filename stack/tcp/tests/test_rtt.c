@@ -93,6 +93,29 @@ static void linux_floors_the_variance(void **state)
 	assert_in_range(r.rto, 209 * NSEC_PER_MSEC, 211 * NSEC_PER_MSEC);
 }
 
+/* RFC 4015 3.1 step 8: after a needless timeout SRTT = max(SRTT_prev, m), RTTVAR = max(RTTVAR_prev, m / 2). */
+static void what_is_resumed_is_no_less_than_the_next_sample(void **state)
+{
+	static const struct {
+		nsec srtt, rttvar, sample, srtt_after, rttvar_after;
+	} rows[] = { { 10, 2, 40, 40, 20 }, { 50, 30, 40, 50, 30 }, { 50, 10, 40, 50, 20 }, { 40, 20, 40, 40, 20 } };
+	struct tcp_settings settings;
+
+	(void)state;
+	tcp_settings_standard(&settings);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rtt r;
+
+		rtt_start(&r, &settings);
+		r.srtt = rows[i].srtt * NSEC_PER_SEC;
+		r.rttvar = rows[i].rttvar * NSEC_PER_SEC;
+		rtt_resume(&r, &settings, rows[i].sample * NSEC_PER_SEC);
+		assert_int_equal(r.srtt, rows[i].srtt_after * NSEC_PER_SEC);
+		assert_int_equal(r.rttvar, rows[i].rttvar_after * NSEC_PER_SEC);
+		assert_int_equal(r.min, rows[i].sample * NSEC_PER_SEC);
+	}
+}
+
 static void the_least_sample_is_kept(void **state)
 {
 	struct tcp_settings settings;
@@ -146,6 +169,7 @@ int main(void)
 		cmocka_unit_test(the_estimator_follows_the_vectors),
 		cmocka_unit_test(the_timeout_doubles_to_its_cap),
 		cmocka_unit_test(linux_floors_the_variance),
+		cmocka_unit_test(what_is_resumed_is_no_less_than_the_next_sample),
 		cmocka_unit_test(the_least_sample_is_kept),
 		cmocka_unit_test(the_minimum_is_of_the_last_minutes),
 	};
