@@ -64,20 +64,18 @@ nsec user_timeout_in_force(const struct tcp_conn *c)
 {
 	const struct tcp_settings *settings = settings_of(c);
 	uint32_t own = c->socket.options.user_timeout;
-	nsec rto, lower;
+	nsec rto, longest, wanted;
 
 	if (own)
 		return own * NSEC_PER_MSEC;
 	/* Nobody here waits for one that its program has closed: the peer does not say how long we keep it (section 5). */
 	if (c->ep->closed)
 		return settings->user_timeout;
-	/* 3.1: the lower limit is larger than the present RTO, whatever the upper one. */
+	/* 3.1, where the lower limit is larger than the present RTO, whatever the upper one. */
 	rto = rtt_backed_off(&c->rtt, settings, c->backoff) + NSEC_PER_SEC;
-	lower = larger(settings->uto_lower, rto);
-	if (settings->uto_upper <= lower)
-		return larger(settings->uto_upper, rto);
-	lower = larger(lower, larger(settings->adv_uto, user_timeout_decode(c->remote_uto)));
-	return lower < settings->uto_upper ? lower : settings->uto_upper;
+	longest = larger(settings->uto_upper, rto);
+	wanted = larger(larger(settings->uto_lower, rto), larger(settings->adv_uto, user_timeout_decode(c->remote_uto)));
+	return wanted < longest ? wanted : longest;
 }
 
 void user_timeout_fill_syn(const struct tcp_settings *settings, const struct tcp_options *o, unsigned tries, struct tcp_segment *seg)
