@@ -5,7 +5,7 @@
 
 #include "pace.h"
 
-#define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows, where nobody needs exact times */
+#define RECORDS_FINE 256u   /* of one window: what is smaller is taken together with what follows at once, where nobody needs exact times */
 
 static struct flight *flight_of(struct tcp_conn *c)
 {
@@ -81,13 +81,26 @@ static struct list *back_in_flight(struct flight *f, struct record *r, struct li
 	return &r->by_time;
 }
 
+/* [start, ...) belongs to the last record as well: tiny beside what is out, and sent within a time that is tiny beside the round trip. After
+ * a pause it does not: when its first part arrives, what left in the pause would be taken for lost. */
+static bool joins(const struct tcp_conn *c, struct record *last, uint32_t start)
+{
+	nsec took = (nsec)last->took * RECORD_TICK + c->stack->now - last->sent_at;
+
+	if (c->delivery || record_length(last) >= (start - c->snd_una) / RECORDS_FINE || took > c->rtt.srtt / RECORDS_FINE ||
+	    took > (nsec)UINT16_MAX * RECORD_TICK)
+		return false;
+	last->took = (uint16_t)((took + RECORD_TICK - 1) / RECORD_TICK);
+	return true;
+}
+
 static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_at, bool again)
 {
 	struct flight *f = flight_of(c);
 	struct record *last = newest_or_null(f), *r;
 
 	if (last && last->state == (again ? RECORD_RESENT : RECORD_SENT) &&
-	    (last->sent_at == sent_at || (!c->delivery && record_length(last) < (start - c->snd_una) / RECORDS_FINE))) {
+	    (last->sent_at == sent_at || joins(c, last, start))) {
 		extend(c, last, end);
 		return;
 	}
@@ -102,6 +115,7 @@ static void append(struct tcp_conn *c, uint32_t start, uint32_t end, nsec sent_a
 	r->end = end;
 	r->again = again;
 	r->spread = false;
+	r->took = 0;
 	list_append(&f->by_sequence, &r->by_sequence);
 	record_enter(f, r, again ? RECORD_RESENT : RECORD_SENT);
 	to_newest(f, r, sent_at);
@@ -131,6 +145,7 @@ void flight_resent(struct tcp_conn *c, struct record *r)
 	record_leave(f, r);
 	r->again = true;
 	r->spread = false;
+	r->took = 0;
 	record_enter(f, r, RECORD_RESENT);
 	to_newest(f, r, c->stack->now);
 	f->resent += record_length(r);

@@ -21,14 +21,17 @@ enum record_state {
 	RECORD_RESENT,   /* in flight again */
 };
 
+#define RECORD_TICK 256 /* nanoseconds */
+
 struct record {
 	struct list by_sequence;
 	struct list by_time;    /* SENT and RESENT ones, the oldest transmission first; LOST ones, in the order they go again */
 	nsec sent_at;           /* the last transmission */
 	uint32_t start, end;    /* numbers [start, end); a FIN takes one */
 	uint8_t state;          /* enum record_state */
-	bool again;             /* was ever sent again */
-	bool spread;            /* sent_at is of its end only: what it begins with left earlier, and tells no round trip */
+	bool again : 1;         /* was ever sent again */
+	bool spread : 1;        /* sent_at is of its end only: what it begins with left earlier, and tells no round trip */
+	uint16_t took;          /* from its first segment to its last, in RECORD_TICKs: so little that it may be left out */
 	struct rate_mark mark;  /* with delivery (pace.h) */
 };
 

@@ -175,10 +175,13 @@ def test_half_of_a_large_window_goes_again_in_few_round_trips(cc):
     assert world('overshoot', f'cc={cc}')['goodput'] >= 0.7e9
 
 
-def test_of_a_large_window_nothing_goes_again_that_has_arrived():
+@pytest.mark.parametrize('cc', LOSS_BASED)
+def test_of_a_large_window_hardly_anything_goes_again_that_has_arrived(cc):
+    result = world('overshoot', f'cc={cc}')
+    again, dropped = sum(flow['again'] for flow in result['flows']), result['wire']['queue-full']
+    assert dropped > 10000 and dropped <= again <= 1.02 * dropped
     # NewReno halves its window, and that is the end of it: what the queue dropped, and not a segment more.
-    result = world('overshoot', 'cc=newreno')
-    assert sum(flow['again'] for flow in result['flows']) == result['wire']['queue-full'] > 10000
+    assert cc != 'newreno' or again == dropped
 
 
 def lab(*arguments):

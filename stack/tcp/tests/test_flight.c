@@ -99,6 +99,34 @@ static void elsewhere_what_is_tiny_beside_the_window_joins_what_left_before(void
 	harness_host_free(h);
 }
 
+/* It has another time: if what left before the pause had that too, its arrival would be a short round trip of something sent late, and all that
+ * left in between would be taken for lost. */
+static void after_a_pause_nothing_joins_what_left_before(void **state)
+{
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_wide(h, &p, false);
+	const struct record *last;
+	uint32_t records;
+	nsec before;
+
+	(void)state;
+	send_bytes(h, 8 * RECORDS_FINE, NSEC_PER_USEC);
+	do {
+		records = c->flight->records;
+		send_bytes(h, 1, NSEC_PER_USEC);
+	} while (c->flight->records == records);
+	records = c->flight->records;
+	last = container_of(c->flight->by_sequence.prev, struct record, by_sequence);
+	send_bytes(h, 1, NSEC_PER_USEC);
+	assert_int_equal(c->flight->records, records);
+	before = last->sent_at;
+	send_bytes(h, 1, c->rtt.srtt / 4);
+	assert_int_equal(c->flight->records, records + 1);
+	assert_int_equal(last->sent_at, before);
+	harness_host_free(h);
+}
+
 /* Without records to spare the last one takes in what leaves long after what it began with. Its time is that of its end: a round trip from
  * it would be far too short, and a model of the path that believed it would never fill the path again. */
 static void what_has_no_record_of_its_own_tells_no_round_trip(void **state)
@@ -224,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_rates_are_taken_only_what_left_together_is_one_record),
 		cmocka_unit_test(elsewhere_what_is_tiny_beside_the_window_joins_what_left_before),
+		cmocka_unit_test(after_a_pause_nothing_joins_what_left_before),
 		cmocka_unit_test(what_has_no_record_of_its_own_tells_no_round_trip),
 		cmocka_unit_test(a_tail_that_has_arrived_is_no_probe),
 		cmocka_unit_test(after_a_timeout_bbr_sends_again_what_it_has_out),
