@@ -61,6 +61,9 @@ void ecn_restore(const struct half_open *, const struct tcp_segment *ack, bool c
 void ecn_fill_syn_ack(const struct half_open *, struct tcp_segment *);
 /* ... and the child. */
 void ecn_inherit(struct tcp_conn *, const struct half_open *);
+/* With c->ecn: the handshake is over. What its SYN-ACKs had to leave out, the connection leaves out, too (RFC 9768 3.2.3.2.2); a child of
+ * Fast Open was there before them. */
+void ecn_settled(struct tcp_conn *, const struct half_open *);
 /* The SYN of an active open, for the first time or again. */
 void ecn_fill_syn(struct tcp_conn *, struct tcp_segment *);
 /* Its answer. */

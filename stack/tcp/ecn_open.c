@@ -126,6 +126,14 @@ void ecn_fill_syn_ack(const struct half_open *h, struct tcp_segment *s)
 	}
 }
 
+void ecn_settled(struct tcp_conn *c, const struct half_open *h)
+{
+	struct ecn *e = c->ecn;
+
+	e->mute |= h->ecn_plain || (e->mode == ECN_ACCURATE && h->retries >= SYN_ACK_PLAIN);
+	e->option_off |= h->retries >= SYN_ACK_WITHOUT_OPTION;
+}
+
 void ecn_inherit(struct tcp_conn *c, const struct half_open *h)
 {
 	struct ecn *e;
@@ -134,8 +142,7 @@ void ecn_inherit(struct tcp_conn *c, const struct half_open *h)
 		return;
 	e->sent_field = listener_wants_marks(h) ? ECN_ECT_0 : ECN_NOT_ECT;
 	e->await_ack = h->ecn == ECN_ACCURATE;
-	e->mute = h->ecn_plain || (h->ecn == ECN_ACCURATE && h->retries >= SYN_ACK_PLAIN);
-	e->option_off = h->retries >= SYN_ACK_WITHOUT_OPTION;
+	ecn_settled(c, h);
 }
 
 /* RFC 3168 6.1.1.1: a SYN that is lost may have been lost for its bits, so the next goes without; of accurate feedback's only

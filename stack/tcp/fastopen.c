@@ -5,6 +5,7 @@
 #include "fastopen.h"
 
 #include "child.h"
+#include "ecn.h"
 #include "fastopen_cookie.h"
 #include "recv.h"
 #include "timers.h"
@@ -92,6 +93,8 @@ bool fastopen_acked(struct tcp_conn *c, const struct tcp_segment *s)
 		rtt_sample(&c->rtt, settings_of(c), c->stack->now - h->sent_at);
 	else if (c->ts_on && s->has & SEG_HAS_TS && elapsed < TS_SAMPLE_MOST)
 		rtt_sample(&c->rtt, settings_of(c), elapsed * NSEC_PER_MSEC);
+	if (c->ecn)
+		ecn_settled(c, h);
 	half_open_acked(h);
 	return true;
 }
