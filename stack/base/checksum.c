@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* RFC 1071 sums, 64 bytes a step, in GCC's vectors: any machine has them, in hardware or not; and where the processor has
- * AVX2 the same code, compiled for it. */
+ * AVX2 the same code, compiled for it. What is only summed is read faster in pieces twice as wide; what is copied, too, is not. */
 #include "base/checksum.h"
 
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 typedef uint64_t lanes __attribute__((vector_size(32)));
+typedef uint64_t wide_lanes __attribute__((vector_size(64)));
 
 /* Sums of 64-bit words, lane by lane, which lose their carries: but the sum of the upper halves alone does not (for less than 16 GB), and what
  * it leaves of the other is the sum of the lower halves, which is all there too. One instruction less than to part the halves first. */
@@ -85,6 +86,24 @@ static __attribute__((target("avx2"))) uint64_t add_avx2(uint64_t sum, const uin
 	return add(sum, NULL, from, n);
 }
 
+/* AVX-512 with VBMI, although nothing here needs that: processors that have it do not lower their clock for wide vectors. */
+static __attribute__((target("avx512vbmi"))) uint64_t add_avx512(uint64_t sum, const uint8_t *from, size_t n)
+{
+	wide_lanes words = { 0 }, upper = { 0 }, halves, x;
+	uint64_t total = 0;
+	size_t at;
+
+	for (at = 0; n - at >= sizeof(x); at += sizeof(x)) {
+		memcpy(&x, from + at, sizeof(x));
+		words += x;
+		upper += x >> 32;
+	}
+	halves = words - (upper << 32) + upper;
+	for (unsigned i = 0; i < sizeof(halves) / sizeof(total); i++)
+		total += halves[i];  /* each is less than 2^60, for less than 8 GB */
+	return add(csum_join(csum_fold(sum), total), NULL, from + at, n - at);
+}
+
 static __attribute__((target("avx2"))) uint64_t copy_avx2(uint64_t sum, uint8_t *to, const uint8_t *from, size_t n)
 {
 	return add(sum, to, from, n);
@@ -102,6 +121,8 @@ uint64_t csum_copy_anywhere(uint64_t sum, void *to, const void *from, size_t n)
 
 uint64_t csum_add(uint64_t sum, const void *bytes, size_t n)
 {
+	if (__builtin_cpu_supports("avx512vbmi"))
+		return add_avx512(sum, bytes, n);
 	return __builtin_cpu_supports("avx2") ? add_avx2(sum, bytes, n) : csum_add_anywhere(sum, bytes, n);
 }
 
