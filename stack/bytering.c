@@ -86,7 +86,7 @@ static bool is_one_run(const struct bytering *r, uint32_t index, uint32_t n)
 	return r->next.size == 0 && n <= r->current.size - (index & (r->current.size - 1));
 }
 
-static void write_runs(struct bytering *r, uint32_t index, const uint8_t *from, uint32_t n)
+RARELY_CALLED void write_runs(struct bytering *r, uint32_t index, const uint8_t *from, uint32_t n)
 {
 	while (n) {
 		uint32_t run = n;
@@ -109,41 +109,7 @@ void bytering_write_at(struct bytering *r, uint32_t index, const void *bytes, ui
 		write_runs(r, index, bytes, n);
 }
 
-void bytering_publish(struct bytering *r, uint32_t head)
-{
-	CHECK(head - r->tail <= bytering_capacity(r));
-	r->head = head;
-	if (r->shared_head)
-		atomic_store_explicit(r->shared_head, head, memory_order_release);
-}
-
-bool bytering_sync_tail(struct bytering *r)
-{
-	uint32_t tail;
-
-	if (!r->shared_tail)
-		return true;
-	tail = atomic_load_explicit(r->shared_tail, memory_order_acquire);
-	if (tail - r->tail > r->head - r->tail)
-		return false;
-	r->tail = tail;
-	return true;
-}
-
-bool bytering_sync_head(struct bytering *r)
-{
-	uint32_t head;
-
-	if (!r->shared_head)
-		return true;
-	head = atomic_load_explicit(r->shared_head, memory_order_acquire);
-	if (head - r->tail > bytering_capacity(r) || head - r->tail < bytering_used(r))
-		return false;
-	r->head = head;
-	return true;
-}
-
-static void read_runs(const struct bytering *r, uint32_t index, uint8_t *to, uint32_t n)
+RARELY_CALLED void read_runs(const struct bytering *r, uint32_t index, uint8_t *to, uint32_t n)
 {
 	while (n) {
 		uint32_t run = n;
@@ -165,7 +131,7 @@ void bytering_read_at(const struct bytering *r, uint32_t index, void *to, uint32
 		read_runs(r, index, to, n);
 }
 
-static uint64_t read_sum_runs(const struct bytering *r, uint32_t index, uint8_t *to, uint32_t n)
+RARELY_CALLED uint64_t read_sum_runs(const struct bytering *r, uint32_t index, uint8_t *to, uint32_t n)
 {
 	uint64_t sum = 0;
 	bool odd = false;  /* the next run begins at an odd offset of the whole */
@@ -190,12 +156,4 @@ uint64_t bytering_read_sum_at(const struct bytering *r, uint32_t index, void *to
 	if (n && is_one_run(r, index, n))
 		return csum_copy(0, to, r->current.base + (index & (r->current.size - 1)), n);
 	return read_sum_runs(r, index, to, n);
-}
-
-void bytering_release(struct bytering *r, uint32_t tail)
-{
-	CHECK(tail - r->tail <= r->head - r->tail);
-	r->tail = tail;
-	if (r->shared_tail)
-		atomic_store_explicit(r->shared_tail, tail, memory_order_release);
 }

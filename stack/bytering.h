@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/check.h"
+
 /* Both structures are packed: each socket has four of the first and two of the second. */
 struct ring_extent {
 	uint8_t *base;  /* NULL: no memory */
@@ -72,18 +74,52 @@ void bytering_share(struct bytering *r, _Atomic uint32_t *head, _Atomic uint32_t
 /* Stack = producer. Writes n bytes at an index within [head, tail + capacity) without moving the head. */
 void bytering_write_at(struct bytering *r, uint32_t index, const void *bytes, uint32_t n);
 /* Stack = producer. Moves the head to `head` and publishes it (release). */
-void bytering_publish(struct bytering *r, uint32_t head);
+static inline void bytering_publish(struct bytering *r, uint32_t head)
+{
+	CHECK(head - r->tail <= bytering_capacity(r));
+	r->head = head;
+	if (r->shared_head)
+		atomic_store_explicit(r->shared_head, head, memory_order_release);
+}
 /* Stack = producer. Reads the consumer's tail; false (and no change) if it lies outside [tail, head]. */
-bool bytering_sync_tail(struct bytering *r);
+static inline bool bytering_sync_tail(struct bytering *r)
+{
+	uint32_t tail;
+
+	if (!r->shared_tail)
+		return true;
+	tail = atomic_load_explicit(r->shared_tail, memory_order_acquire);
+	if (tail - r->tail > r->head - r->tail)
+		return false;
+	r->tail = tail;
+	return true;
+}
 
 /* Stack = consumer. Reads the producer's head; false (and no change) if it is outside [head, tail+capacity]. */
-bool bytering_sync_head(struct bytering *r);
+static inline bool bytering_sync_head(struct bytering *r)
+{
+	uint32_t head;
+
+	if (!r->shared_head)
+		return true;
+	head = atomic_load_explicit(r->shared_head, memory_order_acquire);
+	if (head - r->tail > bytering_capacity(r) || head - r->tail < bytering_used(r))
+		return false;
+	r->head = head;
+	return true;
+}
 /* Stack = consumer. Copies [index, index + n), within [tail, head), to `to`. */
 void bytering_read_at(const struct bytering *r, uint32_t index, void *to, uint32_t n);
 /* The same, and returns the ones'-complement sum (unfolded, as csum_add takes it) of the bytes copied: the
  * bytes may change under us, so what is summed is what was copied. */
 uint64_t bytering_read_sum_at(const struct bytering *r, uint32_t index, void *to, uint32_t n);
 /* Stack = consumer. Bytes before `tail` are done with: publishes (release). */
-void bytering_release(struct bytering *r, uint32_t tail);
+static inline void bytering_release(struct bytering *r, uint32_t tail)
+{
+	CHECK(tail - r->tail <= r->head - r->tail);
+	r->tail = tail;
+	if (r->shared_tail)
+		atomic_store_explicit(r->shared_tail, tail, memory_order_release);
+}
 
 #endif

@@ -15,7 +15,7 @@ static void deliver(struct stack *s, struct interface *i, struct pkt *p, uint16_
 }
 
 /* Data at the tag's control field. VID 0 only gives a priority: the frame is the untagged interface's (IEEE 802.1Q 6.9.1). */
-static void vlan_receive(struct stack *s, struct interface *i, struct pkt *p, bool group)
+RARELY_CALLED void vlan_receive(struct stack *s, struct interface *i, struct pkt *p, bool group)
 {
 	uint16_t control, type, vid;
 
@@ -68,7 +68,7 @@ void eth_receive(struct stack *s, struct interface *i, struct pkt *p)
 }
 
 /* Between the addresses and the type, before the header proper is written. The priority is IP's precedence (RFC 791 3.1). */
-static void push_tag(struct pkt *p, uint16_t vid, uint16_t type)
+RARELY_CALLED void push_tag(struct pkt *p, uint16_t vid, uint16_t type)
 {
 	uint16_t tag[2] = { be16(vid), be16(type) };
 

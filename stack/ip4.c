@@ -84,7 +84,7 @@ static enum drop check_addresses(const struct stack *s, const struct interface *
 }
 
 /* Packets come in runs of one flow: the pair that was accepted last is accepted again, until an address changes. */
-static enum drop check_pair(const struct stack *s, struct interface *i, uint32_t source, uint32_t destination,
+RARELY_CALLED enum drop check_pair(const struct stack *s, struct interface *i, uint32_t source, uint32_t destination,
 			    bool redirected, bool *broadcast)
 {
 	bool to_all = *broadcast;
@@ -233,7 +233,7 @@ static int transmit(struct stack *s, struct interface *i, struct pkt *p, const s
 }
 
 /* The payload of a packet of any link, in as many packets of this one as the path needs (RFC 791 2.3). */
-static int send_copied(struct stack *s, struct interface *i, struct pkt *p, const struct ip_send *send)
+RARELY_CALLED int send_copied(struct stack *s, struct interface *i, struct pkt *p, const struct ip_send *send)
 {
 	uint32_t room = (send->path->mtu - IP4_HEADER) & ~7u;
 	bool whole = p->len + IP4_HEADER <= send->path->mtu;
@@ -266,12 +266,11 @@ static int send_copied(struct stack *s, struct interface *i, struct pkt *p, cons
 
 /* A connection keeps its path when it finds none instead of it: its address, or the way, may have gone (or its interface's number now means
  * another one). Nothing is sent then, as on Linux, until it gives up or they come back. */
-static bool still_leads(struct stack *s, const struct path *path)
+RARELY_CALLED bool still_leads(struct stack *s, const struct path *path)
 {
 	struct path fresh;
 
-	return path->generation == s->route_generation ||
-	       (route_find(s, &path->source, &path->destination, &fresh) == 0 && fresh.interface == path->interface);
+	return route_find(s, &path->source, &path->destination, &fresh) == 0 && fresh.interface == path->interface;
 }
 
 void ip4_loop(struct stack *s, const struct pkt *p, const struct ip_send *send)
@@ -309,7 +308,7 @@ int ip_send(struct stack *s, struct pkt *p, const struct ip_send *send)
 	struct interface *i = stack_interface_or_null(s, send->path->interface);
 	bool fits = p->gso_size || p->len + IP4_HEADER <= send->path->mtu;
 
-	if (!i || !still_leads(s, send->path)) {
+	if (!i || (send->path->generation != s->route_generation && !still_leads(s, send->path))) {
 		pkt_drop(s, p, DROP_IP_NO_ROUTE);
 		return -ENETUNREACH;
 	}

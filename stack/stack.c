@@ -371,7 +371,7 @@ static bool is_device(const struct interface *i)
 
 /* What a host does when its cable is pulled or plugged in: nothing of what waited for the link is of use then, and everything it knew of
  * the hosts on the link is asked again. */
-static void carrier_changed(struct stack *s, struct interface *device)
+RARELY_CALLED void carrier_changed(struct stack *s, struct interface *device)
 {
 	device->carrier = device->link->up;
 	if (!device->carrier) {

@@ -13,7 +13,7 @@ _Noreturn void check_failed(const char *file, int line, const char *condition);
 
 /* Of a function on the way of each segment that has two callers: the compiler would call it. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-/* Of one that is seldom called from there: it stays out of the way. */
-#define COLD static __attribute__((cold))
+/* Of one that is seldom called from there: it stays out of the way, and what it would need of registers is not saved each time. */
+#define RARELY_CALLED static __attribute__((noinline))
 
 #endif

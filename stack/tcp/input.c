@@ -46,7 +46,7 @@ static enum verdict check_paws(struct tcp_conn *c, struct arrival *a)
 }
 
 /* Cuts what was received before and what lies beyond the window: each byte is taken once. */
-static void trim(struct tcp_conn *c, struct tcp_segment *s)
+RARELY_CALLED void trim(struct tcp_conn *c, struct tcp_segment *s)
 {
 	uint32_t edge = c->rcv_nxt + recv_window_open(c);
 
@@ -187,7 +187,7 @@ static bool is_duplicate_ack(const struct tcp_conn *c, const struct arrival *a)
 }
 
 /* What the acknowledgment of our FIN means. */
-static enum verdict fin_acked(struct tcp_conn *c)
+RARELY_CALLED enum verdict fin_acked(struct tcp_conn *c)
 {
 	switch (c->socket.state) {
 	case TCP_FIN_WAIT_1:
@@ -264,7 +264,7 @@ static enum verdict take_ack(struct tcp_conn *c, struct arrival *a)
 	return NEXT;
 }
 
-static enum verdict enter_established(struct tcp_conn *c, struct arrival *a)
+RARELY_CALLED enum verdict enter_established(struct tcp_conn *c, struct arrival *a)
 {
 	if (!seq_lt(c->snd_una, a->s->ack) || seq_gt(a->s->ack, c->snd_max)) {
 		a->why = DROP_TCP_ACK;
@@ -404,7 +404,7 @@ static enum verdict steps(struct tcp_conn *c, struct arrival *a)
 
 /* An ACK for a segment that was refused: one in half a second for those without data, so that two confused peers do
  * not answer each other for ever. */
-static void answer_refused(struct tcp_conn *c, const struct tcp_segment *s)
+RARELY_CALLED void answer_refused(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	uint32_t now = milliseconds_now(c);
 

@@ -92,7 +92,7 @@ static void autotune(struct tcp_conn *c, const struct tcp_segment *s)
 
 /* Memory for [rcv_nxt, rcv_nxt + n): true if there is, or could be lent. The first is small, the next holds the
  * whole window: a peer may fill it before the program has read what would let us switch again. */
-static bool lend_room(struct tcp_conn *c, uint32_t n)
+RARELY_CALLED bool lend_room(struct tcp_conn *c, uint32_t n)
 {
 	struct bytering *r = &c->ep->receive;
 	uint32_t window, want;
@@ -117,7 +117,7 @@ static bool make_room(struct tcp_conn *c, uint32_t n)
 
 /* Where memory is short, a ring that has grown only for what lies beyond a gap gives that back: the highest numbers, which the peer still has
  * to keep, and sends again (RFC 2018 8). What is in order never waits for it. */
-static void prune(struct tcp_conn *c)
+RARELY_CALLED void prune(struct tcp_conn *c)
 {
 	struct bytering *r = &c->ep->receive;
 	uint32_t end = c->receive_base + r->switch_at;
@@ -131,7 +131,7 @@ static void prune(struct tcp_conn *c)
 }
 
 /* The urgent byte, once it is in order, is kept apart for MSG_OOB (RFC 6093 3.1). */
-static void take_urgent(struct tcp_conn *c, uint32_t from)
+RARELY_CALLED void take_urgent(struct tcp_conn *c, uint32_t from)
 {
 	if (c->urgent != URGENT_EXPECTED || !seq_within(c->rcv_up, from, c->rcv_nxt - from))
 		return;
@@ -203,7 +203,7 @@ static void in_order(struct tcp_conn *c, const struct tcp_segment *s)
 }
 
 /* RFC 5681 3.2: a duplicate ACK at once for each segment beyond a gap. */
-static void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
+RARELY_CALLED void out_of_order(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	uint32_t ahead = s->seq - c->rcv_nxt;
 
@@ -307,7 +307,7 @@ void recv_data(struct tcp_conn *c, const struct tcp_segment *s)
 }
 
 /* Memory was refused and may be had by now: the peer keeps to the window and would never fill what there is. */
-static void ask_again(struct tcp_conn *c)
+RARELY_CALLED void ask_again(struct tcp_conn *c)
 {
 	struct bytering *r = &c->ep->receive;
 	uint32_t want = power_of_two(c->rcv_limit);

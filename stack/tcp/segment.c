@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "../base/check.h"
+
 enum {
 	OPTION_END = 0, OPTION_NOP = 1, OPTION_MSS = 2, OPTION_SCALE = 3,
 	OPTION_SACK_OK = 4, OPTION_SACK = 5, OPTION_TS = 8, OPTION_UTO = 28, OPTION_FASTOPEN = 34, OPTION_EXPERIMENTAL = 254,
@@ -156,7 +158,7 @@ static bool take_option(struct tcp_segment *s, uint8_t kind, const uint8_t *body
 }
 
 /* MUST-7: a length below two or beyond the header ends the segment, never the stack. */
-static bool parse_options(struct tcp_segment *s, const uint8_t *p, uint32_t left)
+RARELY_CALLED bool parse_options(struct tcp_segment *s, const uint8_t *p, uint32_t left)
 {
 	while (left > 0) {
 		uint8_t kind = p[0];
@@ -218,7 +220,7 @@ static void write_rare(const struct tcp_segment *s, uint8_t *p)
 		put16(put8(put8(p, OPTION_UTO), SEGMENT_UTO_LEN), s->uto);
 }
 
-static uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
+RARELY_CALLED uint8_t *write_syn_options(const struct tcp_segment *s, uint8_t *p)
 {
 	if (s->has & SEG_HAS_MSS) {
 		p = put8(put8(p, OPTION_MSS), 4);

@@ -204,7 +204,7 @@ static struct record *admitted_or_null(struct tcp_conn *c, struct record *r)
 }
 
 /* What is lost goes before what is new (RFC 6675 5). False: no packet to be had. */
-static bool send_lost(struct tcp_conn *c, bool super)
+RARELY_CALLED bool send_lost(struct tcp_conn *c, bool super)
 {
 	uint32_t most, sent = 0;
 	struct record *r;
@@ -220,7 +220,7 @@ static bool send_lost(struct tcp_conn *c, bool super)
 	return true;
 }
 
-static void wait_for_packet(struct tcp_conn *c)
+RARELY_CALLED void wait_for_packet(struct tcp_conn *c)
 {
 	/* Again in a moment, and by the timer if it comes to that. */
 	c->stack->tcp->retry_at = c->stack->now + TCP_LINK_WAIT;
@@ -286,7 +286,7 @@ static bool send_mtu_probe(struct tcp_conn *c, uint32_t len)
 
 /* RFC 5482 3: the first segment after the SYN, and the next after a change, carries the user timeout, if a full one must be shorter for
  * it. How much went; false: no packet to be had. */
-COLD bool send_with_timeout(struct tcp_conn *c, uint32_t *sent)
+RARELY_CALLED bool send_with_timeout(struct tcp_conn *c, uint32_t *sent)
 {
 	uint16_t usual = c->snd_mss;
 	struct plan plan;
@@ -304,7 +304,7 @@ COLD bool send_with_timeout(struct tcp_conn *c, uint32_t *sent)
 }
 
 /* False: nothing new for now. */
-static bool search_mtu(struct tcp_conn *c)
+RARELY_CALLED bool search_mtu(struct tcp_conn *c)
 {
 	uint32_t len;
 

@@ -43,7 +43,7 @@ static void pull_along(struct tcp_conn *c)
 		c->recover = c->snd_una - 2;
 }
 
-static void count_again(struct tcp_conn *c, uint32_t numbers)
+RARELY_CALLED void count_again(struct tcp_conn *c, uint32_t numbers)
 {
 	uint32_t segments = numbers <= c->snd_mss ? 1 : (numbers + c->snd_mss - 1) / c->snd_mss;
 

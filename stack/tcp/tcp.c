@@ -41,7 +41,7 @@ static bool checksum_good(const struct pkt *p, const struct ip_received *ip)
 }
 
 /* No connection: a listener, or a reset (RFC 9293 3.10.7.1). */
-static void receive_unknown(struct stack *s, struct tcp_segment *seg, const struct ip_received *ip, uint32_t isn)
+RARELY_CALLED void receive_unknown(struct stack *s, struct tcp_segment *seg, const struct ip_received *ip, uint32_t isn)
 {
 	const struct flow_key key = {
 		.local = ip->destination,
