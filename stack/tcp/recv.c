@@ -71,19 +71,22 @@ static nsec round_trip(struct tcp_conn *c, const struct tcp_segment *s, nsec win
 	return known > c->rtt.srtt ? known : c->rtt.srtt;
 }
 
-/* A program that keeps up, and a peer that fills the window within two round trips: let it be twice as large; but not
- * before the ring has switched to its newest memory, because what is advertised must be lendable. */
+/* A program that keeps up, and a peer that fills half of the window within two round trips: let it be twice as large; within one, four times:
+ * in slow start the next round brings twice as much, and the two that a lost segment needs to come again bring all of that behind a gap.
+ * But not before the ring has switched to its newest memory, because what is advertised must be lendable. */
 static void autotune(struct tcp_conn *c, const struct tcp_segment *s)
 {
 	uint32_t most = c->ep->receive_max, came = c->rcv_nxt - c->autotune_from;
 	nsec took = c->stack->now - c->autotune_since, rtt;
+	uint32_t times;
 
 	if (came < c->rcv_limit / 2)
 		return;
 	rtt = round_trip(c, s, 2 * took);
+	times = took <= rtt ? 4 : 2;
 	if (took <= (2 * rtt > AUTOTUNE_LEAST ? 2 * rtt : AUTOTUNE_LEAST) && !c->ep->receive_fixed && !c->stack->memory_pressed &&
 	    c->rcv_limit < most && c->ep->receive.next.size == 0 && bytering_used(&c->ep->receive) <= c->rcv_limit / 2)
-		c->rcv_limit = c->rcv_limit < most / 2 ? 2 * c->rcv_limit : most;
+		c->rcv_limit = c->rcv_limit < most / times ? times * c->rcv_limit : most;
 	if (c->ep->receive_low > c->rcv_limit / 2)
 		hold_low(c);
 	c->autotune_from = c->rcv_nxt;

@@ -410,6 +410,39 @@ static void the_window_grows_for_a_reader_that_keeps_up(void **state)
 	harness_host_free(h);
 }
 
+/* In slow start the next round trip brings twice as much, and one that loses something twice that, all behind a gap. */
+static void a_round_trip_that_fills_half_of_the_window_makes_it_four_times_as_large(void **state)
+{
+	static const struct {
+		nsec took;
+		unsigned times;
+	} cases[] = { { 40 * NSEC_PER_MSEC, 4 }, { 150 * NSEC_PER_MSEC, 2 }, { 250 * NSEC_PER_MSEC, 1 } };
+	uint8_t buffer[65536];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct harness_host *h = harness_host_new(1, NULL, 0);
+		struct harness_peer p = { 0 };
+		ep_id id = harness_accepted(h, &p, 1460);
+		struct tcp_conn *c = harness_conn(h, id);
+		uint32_t before = c->rcv_limit, from = 0;
+
+		c->rtt.srtt = 100 * NSEC_PER_MSEC;
+		c->rcv_rtt = 100000;
+		while (from < before / 2) {
+			if (from + 1460 >= before / 2)
+				h->now += cases[i].took;
+			data(h, &p, from, 1460);
+			from += 1460;
+			ep_recv(h->stack, id, buffer, sizeof(buffer));
+			assert_true(c->rcv_limit == before || from >= before / 2);
+		}
+		assert_int_equal(c->rcv_limit, cases[i].times * before);
+		harness_host_free(h);
+	}
+}
+
 static void urgent_data_has_a_mark(void **state)
 {
 	struct harness_host *h = harness_host_new(1, NULL, 0);
@@ -451,6 +484,7 @@ int main(void)
 		cmocka_unit_test(bytes_without_memory_are_not_accepted),
 		cmocka_unit_test(paws_refuses_old_duplicates),
 		cmocka_unit_test(the_window_grows_for_a_reader_that_keeps_up),
+		cmocka_unit_test(a_round_trip_that_fills_half_of_the_window_makes_it_four_times_as_large),
 		cmocka_unit_test(urgent_data_has_a_mark),
 	};
 
