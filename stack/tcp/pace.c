@@ -102,7 +102,9 @@ void pace_sent(struct tcp_conn *c, uint32_t n)
 	d->next = (now > d->next ? now : d->next) + took;
 }
 
-void pace_held(struct tcp_conn *c)
+/* A rate that the peer's window limits is not the path's either: a receiver whose window grows slowly, or stands still behind a gap, would end
+ * BBR's Startup at a fraction of the bandwidth. */
+void pace_held(struct tcp_conn *c, bool by_window)
 {
 	struct delivery *d = c->delivery;
 	uint32_t lost = c->flight ? c->flight->lost : 0, in_flight = c->flight ? flight_pipe(c) : conn_in_flight(c);
@@ -110,6 +112,6 @@ void pace_held(struct tcp_conn *c)
 
 	if (by_rate && in_flight < c->cc.cwnd && (lost > 0 || conn_has_unsent(c)))
 		timers_pace(c, d->next);
-	if (!by_rate && in_flight < c->cc.cwnd && lost == 0 && conn_send_end(c) - c->snd_nxt < c->snd_mss)
+	if (!by_rate && in_flight < c->cc.cwnd && lost == 0 && (by_window || conn_send_end(c) - c->snd_nxt < c->snd_mss))
 		rate_app_limited(&d->rate, in_flight);
 }

@@ -25,7 +25,7 @@ uint64_t pace_rate(const struct tcp_conn *);
 /* With delivery only: how many bytes may go now, in whole segments; UINT32_MAX: as many as one likes. */
 uint32_t pace_room(const struct tcp_conn *);
 void pace_sent(struct tcp_conn *, uint32_t n);
-/* Nothing more could go. Arms the deadline if it is for the rate's sake, and marks what is limited by the program. */
-void pace_held(struct tcp_conn *);
+/* Nothing more could go. Arms the deadline if it is for the rate's sake, and marks what is limited by the program or by the peer's window. */
+void pace_held(struct tcp_conn *, bool by_window);
 
 #endif

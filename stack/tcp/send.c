@@ -327,6 +327,7 @@ static void send_burst(struct tcp_conn *c)
 {
 	bool super = output_takes_super_frames(c);
 	enum decision d = SEND_NOTHING;
+	enum meter_state held;
 	uint32_t sent = 0;
 	struct plan plan;
 
@@ -354,9 +355,10 @@ static void send_burst(struct tcp_conn *c)
 		sent += plan.len + 1;
 	}
 	c->push_small = false;
+	held = held_up_by(c, d);
 	if (c->delivery && d != SEND_IT)
-		pace_held(c);
-	meter_is(c, held_up_by(c, d));
+		pace_held(c, held == METER_WINDOW);
+	meter_is(c, held);
 	if (sent > 0)
 		rack_schedule_probe(c);
 	if (d == SEND_IT)

@@ -83,6 +83,28 @@ static void a_limit_spaces_what_leaves(void **state)
 	harness_host_free(h);
 }
 
+static void a_rate_that_the_peer_s_window_limits_is_not_the_path_s(void **state)
+{
+	static const struct {
+		uint32_t window, writes;
+		bool limited;
+	} cases[] = { { 4 * MSS, 60, true }, { 60 * MSS, 60, false }, { 60 * MSS, 4, true } };
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct harness_host *h = harness_host_new(1, NULL, 0);
+		struct harness_peer p = { .window = (uint16_t)cases[i].window };
+		ep_id id = harness_accepted(h, &p, MSS);
+
+		assert_int_equal(ep_set(h->stack, id, EP_CONGESTION, EP_CC_BBR), 0);
+		assert_int_equal(ep_send(h->stack, id, bytes, cases[i].writes * MSS), cases[i].writes * MSS);
+		harness_turn(h);
+		assert_int_equal(harness_conn(h, id)->delivery->rate.app_limited, cases[i].limited);
+		harness_host_free(h);
+	}
+}
+
 static void no_limit_is_no_pacing(void **state)
 {
 	struct harness_peer p = { 0 };
@@ -229,6 +251,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_limit_spaces_what_leaves),
+		cmocka_unit_test(a_rate_that_the_peer_s_window_limits_is_not_the_path_s),
 		cmocka_unit_test(no_limit_is_no_pacing),
 		cmocka_unit_test(a_limit_caps_bbr_too),
 		cmocka_unit_test(a_burst_is_a_millisecond_of_the_rate),
