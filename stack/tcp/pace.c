@@ -12,6 +12,7 @@
 #define UNPACED_SEGMENTS 10     /* the initial window, as Linux and sch_fq's initial quantum */
 #define QUANTUM_MOST 65160u
 #define QUANTA_PER_SEC 1024u    /* Linux's sk_pacing_shift */
+#define LATE_MOST (5 * NSEC_PER_MSEC)
 #define SLOW_START_PERCENT 200u /* tcp_pacing_ss_ratio */
 #define AVOIDANCE_PERCENT 120u  /* tcp_pacing_ca_ratio */
 
@@ -96,8 +97,12 @@ void pace_sent(struct tcp_conn *c, uint32_t n)
 	if (!paced_now(c, rate))
 		return;
 	took = n * NSEC_PER_SEC / rate;
-	/* Half of it may make up for having been late: a busy core would never reach the rate otherwise. */
+	/* Who waited for the rate alone and was woken late (a busy core) has that time to his credit; of other silence half a burst's worth. */
 	late = now > d->next ? now - d->next : 0;
+	if (d->waited) {
+		d->next = (late < LATE_MOST ? d->next : now - LATE_MOST) + took;
+		return;
+	}
 	took -= late < took / 2 ? late : took / 2;
 	d->next = (now > d->next ? now : d->next) + took;
 }
@@ -110,7 +115,8 @@ void pace_held(struct tcp_conn *c, bool by_window)
 	uint32_t lost = c->flight ? c->flight->lost : 0, in_flight = c->flight ? flight_pipe(c) : conn_in_flight(c);
 	bool by_rate = d->next > c->stack->now && pace_room(c) == 0;
 
-	if (by_rate && in_flight < c->cc.cwnd && (lost > 0 || conn_has_unsent(c)))
+	d->waited = by_rate && in_flight < c->cc.cwnd && (lost > 0 || conn_has_unsent(c)) && !by_window;
+	if (d->waited)
 		timers_pace(c, d->next);
 	if (!by_rate && in_flight < c->cc.cwnd && lost == 0 && (by_window || conn_send_end(c) - c->snd_nxt < c->snd_mss))
 		rate_app_limited(&d->rate, in_flight);

@@ -11,6 +11,7 @@ struct delivery {
 	struct rate rate;
 	nsec next;              /* the next burst leaves no earlier */
 	uint32_t left;          /* of the burst that began last, in bytes */
+	bool waited;            /* for the rate, and for nothing else, before what leaves next */
 	alignas(8) uint8_t large[CC_LARGE_BYTES]; /* cc.large */
 };
 

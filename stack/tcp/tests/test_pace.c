@@ -83,6 +83,34 @@ static void a_limit_spaces_what_leaves(void **state)
 	harness_host_free(h);
 }
 
+/* A daemon that shares its core wakes milliseconds late; a rate that lost them would look like a slower path. */
+static void a_late_core_makes_up_for_it_within_bounds(void **state)
+{
+	struct harness_peer p = { 0 };
+	ep_id id;
+	struct harness_host *h = paced(&p, &id, 1000000);
+	uint32_t total = 0, most = 0, n, i;
+
+	(void)state;
+	assert_true(ep_send(h->stack, id, bytes, 400000) > 200000);
+	harness_turn(h);
+	take_all(h, &p);
+	for (i = 0; i < 20; i++) {
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .window = 65535 });
+		harness_pass(h, 5 * MS);
+		n = take_all(h, &p);
+		total += n;
+		most = n > most ? n : most;
+	}
+	assert_in_range(total, 94000, 102000);
+	/* After half a second the credit is a few milliseconds. */
+	h->now += 500 * MS;
+	harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .window = 65535 });
+	assert_in_range(take_all(h, &p), 1 * MSS, 9 * MSS);
+	assert_true(most <= 8 * MSS);
+	harness_host_free(h);
+}
+
 static void a_rate_that_the_peer_s_window_limits_is_not_the_path_s(void **state)
 {
 	static const struct {
@@ -251,6 +279,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_limit_spaces_what_leaves),
+		cmocka_unit_test(a_late_core_makes_up_for_it_within_bounds),
 		cmocka_unit_test(a_rate_that_the_peer_s_window_limits_is_not_the_path_s),
 		cmocka_unit_test(no_limit_is_no_pacing),
 		cmocka_unit_test(a_limit_caps_bbr_too),
