@@ -219,9 +219,11 @@ void ecn_reduced(struct tcp_conn *c)
 {
 	struct ecn *e = c->ecn;
 
+	/* An answer to marks that is still in force stays, whatever becomes of this. */
+	e->undoable = !e->quiet || e->undoable;
 	e->reducing = false;
 	e->cwr = e->mode == ECN_CLASSIC;
-	e->quiet = e->undoable = true;
+	e->quiet = true;
 	e->until = c->snd_max;
 }
 

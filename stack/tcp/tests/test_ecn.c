@@ -403,7 +403,7 @@ static void after_a_timeout_too_new_data_says_that_the_window_was_reduced(void *
 static void what_was_needless_takes_back_its_own_cwr_and_no_other(void **state)
 {
 	(void)state;
-	for (unsigned marks = 0; marks < 2; marks++) {
+	for (unsigned marks = 0; marks < 3; marks++) {
 		struct harness_host *h = host_with(TCP_ECN_PASSIVE, 0);
 		struct harness_peer p;
 		ep_id id = open_marked(h, &p, EP_CC_NEWRENO);
@@ -417,11 +417,11 @@ static void what_was_needless_takes_back_its_own_cwr_and_no_other(void **state)
 			ack(h, &p, 3, SEG_ECE);
 			c->ecn->cwr = true;   /* as if nothing new had gone */
 			sent(h, &p);
-		} else {
-			ecn_reduced(c);
 		}
+		if (marks != 1)
+			ecn_reduced(c);
 		ecn_undone(c);
-		assert_int_equal(c->ecn->cwr, marks);
+		assert_int_equal(c->ecn->cwr, marks > 0);
 		ack(h, &p, 4, SEG_ECE);
 		assert_int_equal(h->stack->counts[COUNT_TCP_ECN_REDUCED], 1);
 		harness_host_free(h);
