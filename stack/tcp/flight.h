@@ -21,7 +21,8 @@ enum record_state {
 	RECORD_RESENT,   /* in flight again */
 };
 
-#define RECORD_TICK 256 /* nanoseconds */
+#define RECORD_TICK 256   /* nanoseconds */
+#define FLIGHT_CURSORS 4  /* as many blocks as an acknowledgment has */
 
 struct record {
 	struct list by_sequence;
@@ -38,7 +39,7 @@ struct record {
 struct flight {
 	struct list by_sequence, by_time;
 	struct list lost_first;            /* of record.by_time */
-	struct record *cursor;             /* where the last SACK was; NULL: gone */
+	struct record *cursors[FLIGHT_CURSORS];   /* where the last SACKs were, the latest first; NULL: gone */
 	uint32_t steps;                    /* over records that the last acknowledgment changed nothing of */
 	uint32_t records;
 	uint32_t in_flight, sacked, lost;  /* numbers in each state; their sum is snd_nxt - snd_una */

@@ -34,8 +34,9 @@ void record_put(struct tcp_conn *c, struct record *r)
 {
 	list_remove(&r->by_sequence);
 	list_remove(&r->by_time);
-	if (c->flight->cursor == r)
-		c->flight->cursor = NULL;
+	for (unsigned i = 0; i < FLIGHT_CURSORS; i++)
+		if (c->flight->cursors[i] == r)
+			c->flight->cursors[i] = NULL;
 	c->flight->records--;
 	pool_put(&c->stack->tcp->records, r);
 }

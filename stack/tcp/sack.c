@@ -6,6 +6,7 @@
 #include "pace.h"
 
 #define STEPS_MOST 512u      /* over records that an acknowledgment changes nothing of */
+#define STEPS_NEAR 8u
 #define RECORDS_SPARE 64u
 
 /* RFC 8985 6.2 step 2: the newest transmission that has arrived; one that was sent again tells only if it cannot be the
@@ -48,30 +49,46 @@ static struct record *next_or_null(const struct flight *f, const struct record *
 	return r->by_sequence.next == &f->by_sequence ? NULL : record_of_sequence(r->by_sequence.next);
 }
 
-/* The record that holds `seq`, which is outstanding: from the front, the end, or where the last search ended, whichever is nearest. What a peer
- * says again and again, or here and there, may not cost more than STEPS_MOST an acknowledgment. NULL: it would. */
+static uint32_t distance(const struct record *r, uint32_t seq)
+{
+	return seq_lt(seq, r->start) ? r->start - seq : seq_lt(seq, r->end) ? 0 : seq - r->end + 1;
+}
+
+/* It becomes the latest place, in place of the i-th. */
+static void note_place(struct flight *f, unsigned i, struct record *r)
+{
+	for (; i > 0; i--)
+		f->cursors[i] = f->cursors[i - 1];
+	f->cursors[0] = r;
+}
+
+/* The record that holds `seq`, which is outstanding: from the front, the end, or where the last searches ended, whichever is nearest. There are
+ * several such places at a time: where what was sent again arrives, and where new data does, with thousands of records between them. What
+ * a peer says here and there may not cost more than STEPS_MOST an acknowledgment. NULL: it would; the next search goes on from there. */
 static struct record *find_or_null(struct flight *f, uint32_t seq)
 {
 	struct record *first = record_of_sequence(f->by_sequence.next), *last = record_of_sequence(f->by_sequence.prev), *r = first;
-	uint32_t nearest = seq - first->start;
+	uint32_t nearest = distance(first, seq), before = f->steps;
+	unsigned from = FLIGHT_CURSORS - 1;
 
-	if (last->end - seq < nearest) {
+	if (distance(last, seq) < nearest) {
 		r = last;
-		nearest = last->end - seq;
+		nearest = distance(last, seq);
 	}
-	if (f->cursor && (seq_lt(seq, f->cursor->start) ? f->cursor->start - seq : seq - f->cursor->start) < nearest)
-		r = f->cursor;
-	for (; f->steps < STEPS_MOST; f->steps++) {
-		if (seq_lt(seq, r->start)) {
-			r = record_of_sequence(r->by_sequence.prev);
-		} else if (seq_geq(seq, r->end)) {
-			r = record_of_sequence(r->by_sequence.next);
-		} else {
-			f->cursor = r;
-			return r;
+	for (unsigned i = 0; i < FLIGHT_CURSORS; i++) {
+		if (f->cursors[i] && distance(f->cursors[i], seq) < nearest) {
+			r = f->cursors[i];
+			nearest = distance(r, seq);
+			from = i;
 		}
 	}
-	return NULL;
+	while (distance(r, seq) > 0 && f->steps < STEPS_MOST) {
+		r = record_of_sequence(seq_lt(seq, r->start) ? r->by_sequence.prev : r->by_sequence.next);
+		f->steps++;
+	}
+	/* A long way off it is another place. */
+	note_place(f, f->steps - before > STEPS_NEAR ? FLIGHT_CURSORS - 1 : from, r);
+	return distance(r, seq) == 0 ? r : NULL;
 }
 
 /* A peer that SACKs every other byte gets few more records than segments are out. */
@@ -118,8 +135,9 @@ static struct record *take_sacked(struct tcp_conn *c, struct record *r, const st
 	record_enter(f, r, RECORD_SACKED);
 	news->sacked += record_length(r);
 	f->highest_sacked = seq_max(f->highest_sacked, r->end);
-	f->cursor = join_neighbours(c, r);
-	return f->cursor;
+	r = join_neighbours(c, r);
+	f->cursors[0] = r;
+	return r;
 }
 
 static void sack_range(struct tcp_conn *c, const struct sack_block *b, const struct tcp_segment *s, struct flight_news *news)

@@ -169,19 +169,19 @@ def test_buffers_on_a_long_fat_path_keep_to_the_limit_of_memory():
     assert 0.5e9 < result['goodput'] < 6e9
 
 
-@pytest.mark.parametrize('cc', LOSS_BASED)
+@EVERY
 def test_half_of_a_large_window_goes_again_in_few_round_trips(cc):
     # 941 Mbit/s is all that fits; slow start at the beginning and what is buffered at the end take their time.
-    assert world('overshoot', f'cc={cc}')['goodput'] >= 0.7e9
+    assert world('overshoot', f'cc={cc}')['goodput'] >= (0.7e9 if cc in LOSS_BASED else 0.6e9)
 
 
-@pytest.mark.parametrize('cc', LOSS_BASED)
+@EVERY
 def test_of_a_large_window_hardly_anything_goes_again_that_has_arrived(cc):
     result = world('overshoot', f'cc={cc}')
     again, dropped = sum(flow['again'] for flow in result['flows']), result['wire']['queue-full']
-    assert dropped > 10000 and dropped <= again <= 1.02 * dropped
+    assert dropped > 100 and dropped <= again <= 1.02 * dropped
     # NewReno halves its window, and that is the end of it: what the queue dropped, and not a segment more.
-    assert cc != 'newreno' or again == dropped
+    assert cc != 'newreno' or again == dropped > 10000
 
 
 def lab(*arguments):

@@ -228,6 +228,32 @@ static void an_honest_peer_is_believed_for_a_few_steps(void **state)
 	harness_host_free(h);
 }
 
+/* What was sent again arrives in the middle, new data at the end, and both in turn. A walk from one to the other is too long to be made, but is
+ * made only once. */
+static void several_places_in_turn_cost_a_few_steps_each(void **state)
+{
+	enum { SEGMENTS = 5000, ROUNDS = 100 };
+	static const uint32_t places[] = { 1248, 2500, 3748 };
+	struct harness_host *h = harness_host_new(1, NULL, 0);
+	struct harness_peer p;
+	struct tcp_conn *c = open_and_fill(h, &p, SEGMENTS);
+
+	(void)state;
+	for (uint32_t i = 1; i < SEGMENTS + 4 * 3 * ROUNDS; i += 4) {
+		/* At first each fourth segment from the front to the end, then one beside those at each place. */
+		uint32_t n = i / 4 - SEGMENTS / 4, at = i < SEGMENTS ? i : places[n % 3] + 4 * (n / 3) + 3, before = c->flight ? c->flight->sacked : 0;
+
+		harness_send(h, &p, (struct tcp_segment){ .flags = SEG_ACK, .ack = p.ack, .sack_count = 1,
+							  .sack = { { p.ack + at * MSS, p.ack + (at + 1) * MSS } } });
+		drain(h);
+		if (i > SEGMENTS && n / 3 < 3)
+			continue;
+		assert_int_equal(c->flight->sacked, before + MSS);
+		assert_true(c->flight->steps <= 16);
+	}
+	harness_host_free(h);
+}
+
 /* A block that grows is one record, however much it covers. */
 static void what_is_sacked_together_is_one_record(void **state)
 {
@@ -326,6 +352,7 @@ int main(void)
 		cmocka_unit_test(every_other_byte_makes_few_records),
 		cmocka_unit_test(blocks_far_from_each_other_cost_a_bounded_walk),
 		cmocka_unit_test(an_honest_peer_is_believed_for_a_few_steps),
+		cmocka_unit_test(several_places_in_turn_cost_a_few_steps_each),
 		cmocka_unit_test(what_is_sacked_together_is_one_record),
 		cmocka_unit_test(without_a_record_to_spare_what_is_lost_goes_again_after_a_timeout),
 		cmocka_unit_test(without_a_record_to_spare_what_is_lost_goes_again_after_sacks),
