@@ -179,7 +179,7 @@ def test_half_of_a_large_window_goes_again_in_few_round_trips(cc):
 def test_of_a_large_window_hardly_anything_goes_again_that_has_arrived(cc):
     result = world('overshoot', f'cc={cc}')
     again, dropped = sum(flow['again'] for flow in result['flows']), result['wire']['queue-full']
-    assert dropped > 100 and dropped <= again <= 1.02 * dropped
+    assert dropped > 100 and 0.98 * dropped <= again <= 1.02 * dropped
     # NewReno halves its window, and that is the end of it: what the queue dropped, and not a segment more.
     assert cc != 'newreno' or again == dropped > 10000
 
